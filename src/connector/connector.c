@@ -1,0 +1,89 @@
+/* Looking things up in loaded connectors: which operation a request is, and what is said of it.
+ * Whatever is not found is NULL, which everybody takes for "tier 3, a write". */
+#include "connector/set.h"
+
+const struct connector *connectors_at(const struct connectors *set, size_t i)
+{
+    return i < set->n ? &set->item[i]->con : NULL;
+}
+
+const struct connector *connectors_find(const struct connectors *set, struct str name)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        if (str_eq_c(name, set->item[i]->con.name))
+            return &set->item[i]->con;
+    }
+    return NULL;
+}
+
+const char *connectors_digest(const struct connectors *set)
+{
+    return set->digest;
+}
+
+/* Of two templates that take the same path: does a have the first literal where b has a parameter?
+ */
+static bool more_literal(const char *a, const char *b)
+{
+    while (*a != '\0' && *b != '\0' && *a == *b) {
+        if (*a == '{' && *b == '{') {
+            a += strcspn(a, "}");
+            b += strcspn(b, "}");
+        }
+        a++;
+        b++;
+    }
+    return *b == '{' && *a != '{';
+}
+
+static const struct operation *match(const struct connector *c, struct str method, struct str path)
+{
+    const struct operation *best = NULL;
+
+    for (size_t i = 0; i < c->n_ops; i++) {
+        const struct operation *op = &c->op[i];
+        struct path_param param[CONNECTOR_PARAMS];
+        size_t n = 0;
+        if (!str_eq_c(method, op->method) ||
+            !path_match(str_c(op->path), path, param, CONNECTOR_PARAMS, &n))
+            continue;
+        if (best == NULL || more_literal(op->path, best->path))
+            best = op;
+    }
+    return best;
+}
+
+const struct operation *connector_match(const struct connector *c, struct str method,
+                                        struct str path)
+{
+    const struct operation *op = match(c, method, path);
+
+    if (op == NULL && str_eq(method, STR("HEAD"))) {
+        op = match(c, STR("GET"), path);
+        op = operation_is_read(op) ? op : NULL;
+    }
+    return op;
+}
+
+const struct operation *connector_operation(const struct connector *c, struct str name)
+{
+    for (size_t i = 0; i < c->n_ops; i++) {
+        if (str_eq_c(name, c->op[i].name))
+            return &c->op[i];
+    }
+    return NULL;
+}
+
+bool operation_tagged(const struct operation *op, const char *tag)
+{
+    for (size_t i = 0; op != NULL && i < op->n_tags; i++) {
+        if (strcmp(op->tag[i], tag) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool operation_is_read(const struct operation *op)
+{
+    return operation_tagged(op, "read");
+}
