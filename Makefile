@@ -56,7 +56,7 @@ test: deps-test ## everything: unit, scenario, end-to-end, attack, crash; under 
 	@tests/run.sh
 
 check: deps-check ## format, lint, cppcheck, clang build, fuzzing for 60 s each, then all tests
-	@tools/lint.sh
+	@tools/lint.py
 	@$(MAKE) -j$(JOBS) CC=clang build
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,portability \
 	    --suppressions-list=tools/cppcheck.txt -j$(JOBS) -Isrc src sandbox tools

@@ -89,13 +89,25 @@ static int take_on_wait(struct form *m, struct fail *f)
     return ERR_OK;
 }
 
+/* The console asks in the place of an agent: the first that was given the connection. */
+static const struct agent *any_user(const struct roster *r, const struct connection *c)
+{
+    const struct agent *a;
+    for (size_t i = 0; (a = roster_agent_at(r, i)) != NULL; i++)
+        if (agent_may_use(a, c))
+            return a;
+    return NULL;
+}
+
 static int take_connection(const struct exchange *x, struct form *m, struct fail *f)
 {
     m->p.roster = x->who.roster;
-    m->p.agent = x->who.agent;
     m->p.connection = roster_connection_name(x->who.roster, x->who.workspace, m->connection);
     if (m->p.connection == NULL)
         return fail_field(f, ERR_NOT_FOUND, "connection", "there is no such connection");
+    m->p.agent = x->who.who == WHO_AGENT ? x->who.agent : any_user(x->who.roster, m->p.connection);
+    if (m->p.agent == NULL)
+        return fail_field(f, ERR_NOT_FOUND, "connection", "no agent was given this connection yet");
     if (!agent_may_use(m->p.agent, m->p.connection))
         return fail_field(f, ERR_CONNECTION_NOT_ALLOWED, "connection",
                           "this agent was not given the connection");

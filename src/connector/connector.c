@@ -36,16 +36,26 @@ static bool more_literal(const char *a, const char *b)
     return *b == '{' && *a != '{';
 }
 
+/* Most templates differ from a path within a few bytes; only parameters need a closer look. */
+static bool path_fits(const char *template, struct str path)
+{
+    struct path_param param[CONNECTOR_PARAMS];
+    size_t n = 0, i = 0;
+
+    while (i < path.n && template[i] == path.p[i] && template[i] != '\0')
+        i++;
+    if (template[i] != '{')
+        return i == path.n && template[i] == '\0';
+    return path_match(str_c(template), path, param, CONNECTOR_PARAMS, &n);
+}
+
 static const struct operation *match(const struct connector *c, struct str method, struct str path)
 {
     const struct operation *best = NULL;
 
     for (size_t i = 0; i < c->n_ops; i++) {
         const struct operation *op = &c->op[i];
-        struct path_param param[CONNECTOR_PARAMS];
-        size_t n = 0;
-        if (!str_eq_c(method, op->method) ||
-            !path_match(str_c(op->path), path, param, CONNECTOR_PARAMS, &n))
+        if (!str_eq_c(method, op->method) || !path_fits(op->path, path))
             continue;
         if (best == NULL || more_literal(op->path, best->path))
             best = op;

@@ -11,6 +11,7 @@ enum route_who {
     FOR_ANYONE,
     FOR_AGENT,
     FOR_PROXY,
+    FOR_ASK,
     FOR_PERSON,
     FOR_READER,
     FOR_BOTH,

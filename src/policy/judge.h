@@ -8,6 +8,11 @@
 
 #define TIER_NONE (-1)
 
+/* Verdicts in several threads count references to one rule's reason. */
+#if !JSON_HAVE_ATOMIC_BUILTINS
+#error "jansson must count references atomically"
+#endif
+
 /* Which calls a rule is about: all that is named must hold; NULL is not named. Conditions on the
  * payload (CEL) will be one more member. */
 struct match {
@@ -27,6 +32,7 @@ struct rule {
     json_t *people;     /* ... out of these; owned */
     json_t *quorum;     /* written out in full; owned */
     const char *effect; /* for people, made when loading */
+    json_t *reason;     /* the same as JSON; owned, and shared with verdicts: never changed */
 };
 
 /* What a tier asks for unless a rule says otherwise. */
@@ -45,6 +51,8 @@ struct policy {
     char digest[HASH_TEXT];
 };
 
+/* {"rule","effect","text"}, new. The rule's name may have two parts. */
+json_t *reason_new(const char *prefix, const char *rule, const char *effect, const char *text);
 /* How many people a well-formed quorum asks for in all. */
 json_int_t quorum_people(const json_t *quorum);
 

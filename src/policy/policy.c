@@ -40,12 +40,15 @@ static bool matches(const struct match *m, const struct policy_facts *f)
 
 /* --- applying -------------------------------------------------------------------------------- */
 
-static void reason(struct judging *j, const char *prefix, const char *rule, const char *effect,
-                   const char *text)
+json_t *reason_new(const char *prefix, const char *rule, const char *effect, const char *text)
 {
-    json_t *r =
-        json_pack("{s:s++, s:s, s:s}", "rule", prefix, rule, "", "effect", effect, "text", text);
-    if (json_array_append_new(j->v->reasons, r) != 0)
+    return json_pack("{s:s++, s:s, s:s}", "rule", prefix, rule, "", "effect", effect, "text", text);
+}
+
+/* Takes over the reason. */
+static void add_reason(struct judging *j, json_t *reason)
+{
+    if (json_array_append_new(j->v->reasons, reason) != 0)
         j->bad = true;
 }
 
@@ -64,8 +67,8 @@ static void start(struct judging *j)
 
     j->v->tier = 3;
     if (op == NULL) {
-        reason(j, "connector ", j->facts->connector->name, effect[3],
-               "operation not known to the connector");
+        add_reason(j, reason_new("connector ", j->facts->connector->name, effect[3],
+                                 "operation not known to the connector"));
         return;
     }
     j->deny = op->deny;
@@ -73,8 +76,8 @@ static void start(struct judging *j)
         j->v->tier = op->tier;
     j->decide_within = op->decide_within;
     j->execute_within = op->execute_within;
-    reason(j, "connector ", j->facts->connector->name, op->deny ? "deny" : effect[j->v->tier],
-           op->text);
+    add_reason(j, reason_new("connector ", j->facts->connector->name,
+                             op->deny ? "deny" : effect[j->v->tier], op->text));
 }
 
 static void set_tier(struct judging *j, const struct rule *rule)
@@ -82,16 +85,19 @@ static void set_tier(struct judging *j, const struct rule *rule)
     bool named = rule->match.method != NULL && rule->match.path != NULL;
 
     if (j->facts->op == NULL && rule->tier < 3 && !named)
-        reason(j, "", rule->name, "tier 3",
-               "an operation that the connector does not know stays there unless a rule names its "
-               "method and path");
+        add_reason(
+            j,
+            reason_new(
+                "", rule->name, "tier 3",
+                "an operation that the connector does not know stays there unless a rule names its "
+                "method and path"));
     else
         j->v->tier = rule->tier;
 }
 
 static void apply(struct judging *j, const struct rule *rule)
 {
-    reason(j, "", rule->name, rule->effect, rule->text);
+    add_reason(j, json_incref(rule->reason));
     j->deny = j->deny || rule->deny;
     if (rule->tier != TIER_NONE)
         set_tier(j, rule);
@@ -157,8 +163,7 @@ static void deny(struct verdict *v, const char *text)
 {
     json_decref(v->quorum);
     if (text != NULL)
-        (void)json_array_append_new(v->reasons, json_pack("{s:s, s:s, s:s}", "rule", "policy",
-                                                          "effect", "deny", "text", text));
+        (void)json_array_append_new(v->reasons, reason_new("", "policy", "deny", text));
     *v = (struct verdict){
         .decision = DECISION_DENY, .tier = 3, .quorum = json_array(), .reasons = v->reasons};
 }

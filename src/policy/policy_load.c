@@ -332,6 +332,7 @@ static void rule(struct loader *ld, const struct yaml_node *map, struct rule *re
     t.rule.quorum = quorum(ld, t.quorum);
     match(ld, t.match, &t.rule.match);
     t.rule.effect = effect(ld, &t.rule);
+    t.rule.reason = reason_new("", t.rule.name, t.rule.effect, t.rule.text);
     check_rule(ld, map, &t, ld->c->n == before);
     *ret = t.rule;
 }
@@ -426,6 +427,7 @@ void policy_free(struct policy *p)
     for (size_t i = 0; i < p->n_rules; i++) {
         json_decref(p->rule[i].people);
         json_decref(p->rule[i].quorum);
+        json_decref(p->rule[i].reason);
     }
     arena_free(p->arena);
     yaml_free(p->doc);

@@ -91,7 +91,7 @@ static bool may_approve(const struct roster *r, const struct agent *agent, const
 int quorum_may_vote(const json_t *quorum, const struct roster *r, const struct agent *agent,
                     const struct person *p)
 {
-    struct factor factor[FACTORS_MAX];
+    struct factor factor[FACTORS_MAX] = {{.count = 0}};
     size_t n = read_factors(quorum, factor);
 
     if (agent == NULL || p == NULL)
@@ -187,11 +187,12 @@ static void offer_seats(struct seating *s, const struct factor *factor, size_t n
 void quorum_count(const json_t *quorum, const struct roster *r, const struct agent *agent,
                   const struct person *const *approver, size_t n, struct quorum_state *ret)
 {
-    struct factor factor[FACTORS_MAX];
+    struct factor factor[FACTORS_MAX] = {{.count = 0}};
     struct seating s = {.n = 0};
 
     *ret = (struct quorum_state){.met = false};
-    offer_seats(&s, factor, read_factors(quorum, factor));
+    size_t factors = read_factors(quorum, factor);
+    offer_seats(&s, factor, factors);
     ret->required = s.seats;
     if (agent != NULL && seating_init(&s, n)) {
         for (size_t i = 0; i < n; i++) {

@@ -1,7 +1,6 @@
 /* What comes back on /proxy/. Codes and statuses of our own errors are a table; the provider's
  * answer is passed on as it came, less what the connector does not let through (keeper has taken
  * that out). */
-#include <sodium.h>
 #include <stdio.h>
 
 #include "proxy/proxy_answer.h"
@@ -99,50 +98,22 @@ int proxy_pass_stream(struct exchange *x, const struct keeper_result *head, int 
     return ERR_OK;
 }
 
-static int put_base64(struct exchange *x, struct str s)
-{
-    unsigned char *bytes = arena_alloc(x->arena, s.n + 1);
-    size_t n = 0;
-    if (bytes == NULL)
-        return ERR_NOMEM;
-    if (sodium_base642bin(bytes, s.n + 1, s.p, s.n, NULL, &n, NULL,
-                          sodium_base64_VARIANT_ORIGINAL) != 0)
-        return ERR_STORE;
-    buf_put(&x->out, bytes, n);
-    return ERR_OK;
-}
-
-static int put_body(struct exchange *x, const json_t *result)
-{
-    const json_t *body = json_object_get(result, "body"), *text = json_object_get(result, "text");
-    const json_t *base64 = json_object_get(result, "base64");
-    int r = ERR_OK;
-    buf_clear(&x->out);
-    if (json_is_true(json_object_get(result, "body_omitted")))
-        note_omitted(x, json_integer_value(json_object_get(result, "body_bytes")));
-    else if (body != NULL)
-        r = json_write(body, &x->out);
-    else if (text != NULL)
-        buf_str(&x->out, json_text(text));
-    else if (base64 != NULL)
-        r = put_base64(x, json_text(base64));
-    return r == ERR_OK ? buf_err(&x->out) : r;
-}
-
-/* ERR_NOT_FOUND where no answer of the provider was kept. */
+/* ERR_NOT_FOUND where no answer of the provider was kept. The bytes are the provider's own. */
 static int pass_stored(struct app *app, struct exchange *x, const struct action *a)
 {
-    json_t *result = NULL;
-    int r = action_result(life_vault(app->life), a, &result);
-    int status = (int)json_integer_value(json_object_get(result, "status"));
+    json_t *meta = NULL;
+    buf_clear(&x->out);
+    int r = action_result_raw(life_vault(app->life), a, &meta, &x->out);
+    int status = (int)json_integer_value(json_object_get(meta, "status"));
     if (r == ERR_OK && (status < 100 || status > 599))
         r = ERR_NOT_FOUND;
     if (r == ERR_OK) {
-        pass_headers(x, json_object_get(result, "headers"));
-        r = put_body(x, result);
+        pass_headers(x, json_object_get(meta, "headers"));
+        if (json_is_true(json_object_get(meta, "body_omitted")))
+            note_omitted(x, json_integer_value(json_object_get(meta, "body_bytes")));
         x->status = status;
     }
-    json_decref(result);
+    json_decref(meta);
     return r;
 }
 

@@ -153,6 +153,7 @@ static void test_refused(void **state)
         {"{\"id\":\"default\"}", "{\"id\":\"\"}"},
         {"{\"id\":\"other\"}", "{\"id\":\"default\"}"},
         {"{\"id\":\"default\"},", ""}, /* people of a workspace that is not there */
+        {",{\"id\":\"other\"}", ""},
         {"\"" ADA "\"", "\"apr_1\""},
         {"\"" ADA "\"", "\"" BOT "\""},
         {"\"id\":\"" BEN "\"", "\"id\":\"" ADA "\""},
@@ -277,6 +278,7 @@ static void test_resume_refused(void **state)
         "https://u:p@a.example/x",
         "http://a.example/x",
         "https://a.example:8443/x",
+        "http://a.example:443/x",
         "https://a.example:80/x",
         "https://a.example/x/../y",
         "https://a.example/x/%2e%2e/y",
