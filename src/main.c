@@ -48,11 +48,13 @@ static int print_group(const char *word, bool asked)
     size_t n = strlen(word), found = 0;
     for (size_t i = 0; i < N_ROWS; i++)
         if (strncmp(rows[i].name, word, n) == 0 && rows[i].name[n] == ' ') {
-            fprintf(asked ? stdout : stderr, "%s countersign %s\n", found == 0 ? "usage:" : "      ", rows[i].usage);
+            fprintf(asked ? stdout : stderr, "%s countersign %s\n",
+                    found == 0 ? "usage:" : "      ", rows[i].usage);
             found++;
         }
     if (found == 0)
-        fprintf(stderr, "countersign: there is no command %s; countersign --help lists them\n", word);
+        fprintf(stderr, "countersign: there is no command %s; countersign --help lists them\n",
+                word);
     return found > 0 && asked ? 0 : EXIT_USAGE;
 }
 
@@ -64,7 +66,8 @@ int main(int argc, char **argv)
     }
     if (argc < 2)
         return print_help(stderr);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
         return print_help(stdout);
     if (strcmp(argv[1], "gate") == 0)
         return role_gate(argc - 1, argv + 1);

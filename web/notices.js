@@ -11,7 +11,7 @@ const OUTCOME = { success: '✓ Success', error: '✕ Error', in_doubt: '? In do
 
 function seer(by) {
   const { id } = session.value.person;
-  return by === id || by.person === id ? 'you' : person(by);
+  return by.id === id ? 'you' : person(by);
 }
 
 function Seen({ notice, onSeen }) {

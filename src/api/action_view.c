@@ -117,35 +117,26 @@ int view_base(struct app *app, const struct sight *s, json_t **ret)
 
 /* --- what is sealed --------------------------------------------------------------------------- */
 
-static int64_t body_bytes(const json_t *result)
+/* A large body is left out, so that one object never fills a client's memory. */
+static int result_json(struct vault *vault, const struct action *a, json_t **ret)
 {
-    const json_t *said = json_object_get(result, "body_bytes");
-    const json_t *body = json_object_get(result, "body");
-    if (json_is_integer(said))
-        return json_integer_value(said);
-    if (body == NULL) {
-        size_t text = json_text(json_object_get(result, "text")).n;
-        return (int64_t)(text > 0 ? text : json_text(json_object_get(result, "base64")).n / 4 * 3);
+    struct buf body;
+    json_t *v = NULL;
+    buf_init(&body, 0);
+    int r = action_result_raw(vault, a, &v, &body);
+    if (r == ERR_OK && body.n > VIEW_BODY_MAX) {
+        int bad = json_object_set_new(v, "body_omitted", json_true());
+        bad |= json_object_set_new(v, "body_bytes", json_integer((json_int_t)body.n));
+        r = bad != 0 ? ERR_NOMEM : ERR_OK;
+    } else if (r == ERR_OK && !json_is_true(json_object_get(v, "body_omitted"))) {
+        r = result_body_into(v, buf_view(&body));
     }
-    struct buf b;
-    buf_init(&b, 0);
-    int64_t n = json_write(body, &b) == ERR_OK ? (int64_t)b.n : INT64_MAX;
-    buf_free(&b);
-    return n;
-}
-
-/* Takes a large body out, so that one object never fills a client's memory. */
-static int cut_result(json_t *result)
-{
-    int64_t n = body_bytes(result);
-    if (n <= VIEW_BODY_MAX)
-        return ERR_OK;
-    (void)json_object_del(result, "body");
-    (void)json_object_del(result, "text");
-    (void)json_object_del(result, "base64");
-    int bad = json_object_set_new(result, "body_omitted", json_true());
-    bad |= json_object_set_new(result, "body_bytes", json_integer(n));
-    return bad != 0 ? ERR_NOMEM : ERR_OK;
+    buf_wipe(&body);
+    if (r == ERR_OK)
+        *ret = v;
+    else
+        json_decref(v);
+    return r;
 }
 
 /* A column that was never filled is null; one that does not open is an error, never an empty value.
@@ -163,9 +154,7 @@ int view_sealed(struct app *app, const struct sight *s, json_t *v, struct str *n
     json_t *extra = NULL, *result = NULL;
     int r = opened(action_extra(vault, &s->act, &extra), &extra);
     if (r == ERR_OK)
-        r = opened(action_result(vault, &s->act, &result), &result);
-    if (r == ERR_OK && json_is_object(result))
-        r = cut_result(result);
+        r = opened(result_json(vault, &s->act, &result), &result);
     if (r != ERR_OK)
         goto out;
     json_t *state = json_object_get(extra, "state");

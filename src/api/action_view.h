@@ -5,7 +5,7 @@
 #include "api/sight.h"
 
 /* Answers longer than this stand only on /proxy/, not in the JSON object. */
-#define VIEW_BODY_MAX ((int64_t)1 << 20)
+#define VIEW_BODY_MAX ((size_t)1 << 20)
 
 /* All give new references. */
 /* A line of a list: everything but what is sealed (`state` and `result` are left out). */

@@ -13,8 +13,8 @@ void arena_free(struct arena *a);
 /* Zeroed, aligned for any type. NULL once the cap is met or memory is out; the arena then stays
  * overflowed, so that one check at the end suffices. */
 void *arena_alloc(struct arena *a, size_t n);
-struct str arena_str(struct arena *a, struct str s);  /* a copy with NUL behind it */
-char *arena_cstr(struct arena *a, struct str s);      /* the same; "" on overflow */
+struct str arena_str(struct arena *a, struct str s); /* a copy with NUL behind it */
+char *arena_cstr(struct arena *a, struct str s);     /* the same; "" on overflow */
 char *arena_printf(struct arena *a, const char *fmt, ...) CS_PRINTF(2, 3);
 bool arena_overflowed(const struct arena *a);
 size_t arena_used(const struct arena *a);

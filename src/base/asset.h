@@ -6,7 +6,7 @@
 #include "base/str.h"
 
 struct asset {
-    const char *name;         /* "web/app.js" */
+    const char *name; /* "web/app.js" */
     const unsigned char *p, *end;
     const unsigned char *gz, *gz_end; /* the same bytes gzipped; NULL where not worth it */
 };

@@ -6,11 +6,11 @@
 #include "base/str.h"
 
 struct buf {
-    char *p;    /* owned; NUL follows the last byte whenever p is not NULL */
-    size_t n;   /* bytes used */
-    size_t cap; /* bytes allocated */
-    size_t max; /* most bytes allowed; 0 is BUF_MAX_DEFAULT */
-    bool bad;   /* out of memory or over max: contents are then not to be used */
+    char *p;        /* owned; NUL follows the last byte whenever p is not NULL */
+    size_t n;       /* bytes used */
+    size_t cap;     /* bytes allocated */
+    size_t max;     /* most bytes allowed; 0 is BUF_MAX_DEFAULT */
+    bool bad;       /* out of memory or over max: contents are then not to be used */
     bool no_memory; /* bad for want of memory */
 };
 

@@ -8,8 +8,9 @@
 struct config {
     const char *listen, *public_url, *data_dir, *store, *kek_file, *payload_key_file, *policy,
         *connectors_dir, *metrics_listen, *user, *log_level;
-    int64_t limit_body, limit_headers, limit_request_time, limit_connections, limit_workers, limit_queue,
-        limit_pending, limit_upstream_time, limit_connect_time, limit_answer, limit_calls;
+    int64_t limit_body, limit_headers, limit_request_time, limit_connections, limit_workers,
+        limit_queue, limit_pending, limit_upstream_time, limit_connect_time, limit_answer,
+        limit_calls;
     int64_t session_idle, session_absolute, login_attempts;
     struct arena *arena; /* owns the texts */
 };

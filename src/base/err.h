@@ -18,7 +18,8 @@ enum err {
 #undef ERR
 };
 
-/* What went wrong, for a reader. `position` is a byte offset into the input, -1 where there is none. */
+/* What went wrong, for a reader. `position` is a byte offset into the input, -1 where there is
+ * none. */
 struct fail {
     int err;
     long position;
@@ -27,16 +28,17 @@ struct fail {
     char detail[256]; /* one sentence, UTF-8, never a secret, never payload text */
 };
 
-/* Fills *f (when not NULL) and returns err, so that `return fail_set(f, ERR_X, "...")` reads well. */
+/* Fills *f (when not NULL) and returns err, so that `return fail_set(f, ERR_X, "...")` reads well.
+ */
 int fail_set(struct fail *f, int err, const char *fmt, ...) CS_PRINTF(3, 4);
 /* The same, naming the field at fault. */
 int fail_field(struct fail *f, int err, const char *field, const char *fmt, ...) CS_PRINTF(4, 5);
 /* The same, with the byte offset of the offence. */
 int fail_at(struct fail *f, int err, long position, const char *fmt, ...) CS_PRINTF(4, 5);
 
-int err_http(int err);           /* HTTP status; 503 for internal errors */
-const char *err_code(int err);   /* "malformed"; "unavailable" where http is 0 */
-const char *err_name(int err);   /* the row's own code, internal ones too: for logs and error_code */
+int err_http(int err);         /* HTTP status; 503 for internal errors */
+const char *err_code(int err); /* "malformed"; "unavailable" where http is 0 */
+const char *err_name(int err); /* the row's own code, internal ones too: for logs and error_code */
 const char *err_title(int err);
 
 /* Programming errors end the process in every build. */

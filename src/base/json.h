@@ -22,7 +22,14 @@ CS_CHECK int json_write(const json_t *v, struct buf *out);
 void json_escape(struct buf *out, struct str s);
 
 /* --- reading objects field by field ------------------------------------------------------- */
-enum json_want { JSON_WANT_STR, JSON_WANT_INT, JSON_WANT_BOOL, JSON_WANT_OBJ, JSON_WANT_ARR, JSON_WANT_ANY };
+enum json_want {
+    JSON_WANT_STR,
+    JSON_WANT_INT,
+    JSON_WANT_BOOL,
+    JSON_WANT_OBJ,
+    JSON_WANT_ARR,
+    JSON_WANT_ANY
+};
 
 /* One expected member. `at` points to: struct str (STR), int64_t (INT), bool (BOOL), json_t *
  * borrowed (OBJ, ARR, ANY); it is left alone when the member is absent. JSON null counts as absent

@@ -22,8 +22,8 @@ struct log_kv {
 #define KV_N(k, v) ((struct log_kv){.key = (k), .number = (int64_t)(v), .is_number = true})
 
 void log_write(enum log_level level, const char *event, const struct log_kv *kv, size_t n);
-#define log_event(level, event, ...)                                                               \
-    log_write(level, event, (const struct log_kv[]){__VA_ARGS__},                                  \
+#define log_event(level, event, ...)                              \
+    log_write(level, event, (const struct log_kv[]){__VA_ARGS__}, \
               sizeof((const struct log_kv[]){__VA_ARGS__}) / sizeof(struct log_kv))
 
 #endif

@@ -29,6 +29,7 @@ CS_CHECK int query_write(const json_t *pairs, struct buf *out);
 struct path_param {
     struct str name, value;
 };
-bool path_match(struct str template, struct str path, struct path_param *params, size_t max, size_t *n);
+bool path_match(struct str template, struct str path, struct path_param *params, size_t max,
+                size_t *n);
 
 #endif

@@ -27,7 +27,8 @@ uint32_t keyring_newest(const struct keyring *k);
 CS_CHECK int keyring_create(const char *path, struct fail *f);
 
 /* Subkey for a purpose: crypto_generichash keyed with `key` over the context and data. */
-void key_derive(unsigned char out[KEY_BYTES], const unsigned char *key, const char *context, struct str data);
+void key_derive(unsigned char out[KEY_BYTES], const unsigned char *key, const char *context,
+                struct str data);
 
 void *secret_alloc(size_t n); /* never NULL: ends the process without memory */
 void secret_free(void *p);

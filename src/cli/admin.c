@@ -1,5 +1,6 @@
 /* Sub-commands that go through the admin socket: people, agents, connections, tokens, workspaces,
- * the audit log, classify. Secrets and passwords come from files or standard input, never from argv. */
+ * the audit log, classify. Secrets and passwords come from files or standard input, never from
+ * argv. */
 #include "base/secret.h"
 #include "cli/cli.h"
 
@@ -25,8 +26,8 @@ static json_t *string_list(const char *const *list)
 }
 
 /* Sends and hands the answer on; the body is given up. */
-static int call(const struct args *args, const char *workspace, const char *method, const char *target, json_t *body,
-                json_t **ret)
+static int call(const struct args *args, const char *workspace, const char *method,
+                const char *target, json_t *body, json_t **ret)
 {
     struct console_request q = {args->config, workspace, method, target, body};
     int r = console_call(&q, ret);
@@ -40,7 +41,8 @@ static const char *text_of(const json_t *o, const char *name)
     return s != NULL ? s : "";
 }
 
-/* --- people ------------------------------------------------------------------------------------------- */
+/* --- people
+ * ------------------------------------------------------------------------------------------- */
 
 int cmd_person_add(int argc, char **argv)
 {
@@ -97,10 +99,12 @@ static int list(int argc, char **argv, const char *target, void (*print)(const j
 static void print_person(const json_t *p)
 {
     printf("%s  %-8s  %-8s  %s", text_of(p, "id"), text_of(p, "role"),
-           json_is_true(json_object_get(p, "enabled")) ? "enabled" : "disabled", text_of(p, "email"));
+           json_is_true(json_object_get(p, "enabled")) ? "enabled" : "disabled",
+           text_of(p, "email"));
     size_t i;
     const json_t *g;
-    json_array_foreach(json_object_get(p, "groups"), i, g) printf("%s%s", i == 0 ? "  groups: " : ", ", json_string_value(g));
+    json_array_foreach(json_object_get(p, "groups"), i, g)
+        printf("%s%s", i == 0 ? "  groups: " : ", ", json_string_value(g));
     putchar('\n');
 }
 
@@ -121,7 +125,8 @@ static int on_person(int argc, char **argv, const char *verb, const char *printe
     if (args.n != 1 || args.config == NULL)
         return usage_error(argv[0], "EMAIL and -c are needed");
     char target[128];
-    bool id = plain(args.arg[0]) && strncmp(args.arg[0], "apr_", 4) == 0 && strlen(args.arg[0]) < 40;
+    bool id =
+        plain(args.arg[0]) && strncmp(args.arg[0], "apr_", 4) == 0 && strlen(args.arg[0]) < 40;
     snprintf(target, sizeof target, "/v1/people/%s/%s", id ? args.arg[0] : "by-email", verb);
     json_t *body = id ? json_object() : json_pack("{s:s}", "email", args.arg[0]);
     json_t *ret = NULL;
@@ -142,11 +147,13 @@ int cmd_token_add(int argc, char **argv)
     return on_person(argc, argv, "tokens", "token");
 }
 
-/* --- agents --------------------------------------------------------------------------------------------- */
+/* --- agents
+ * --------------------------------------------------------------------------------------------- */
 
 int cmd_agent_add(int argc, char **argv)
 {
-    const char *owner = NULL, *workspace = NULL, *connections[OPTION_LIST] = {NULL}, *urls[OPTION_LIST] = {NULL};
+    const char *owner = NULL, *workspace = NULL, *connections[OPTION_LIST] = {NULL},
+               *urls[OPTION_LIST] = {NULL};
     bool allow_private = false;
     struct option_row row[] = {{.name = "--owner", .value = &owner},
                                {.name = "--connection", .list = connections},
@@ -159,9 +166,9 @@ int cmd_agent_add(int argc, char **argv)
         return r < 0 ? 0 : r;
     if (args.n != 1 || owner == NULL || args.config == NULL)
         return usage_error("agent add", "NAME, --owner and -c are needed");
-    json_t *body = json_pack("{s:s, s:s, s:o, s:o, s:b}", "name", args.arg[0], "owner", owner, "connections",
-                             string_list(connections), "resume_urls", string_list(urls), "allow_private",
-                             allow_private);
+    json_t *body = json_pack("{s:s, s:s, s:o, s:o, s:b}", "name", args.arg[0], "owner", owner,
+                             "connections", string_list(connections), "resume_urls",
+                             string_list(urls), "allow_private", allow_private);
     json_t *ret = NULL;
     r = call(&args, workspace, "POST", "/v1/agents", body, &ret);
     if (r == 0) {
@@ -177,7 +184,8 @@ int cmd_agent_add(int argc, char **argv)
 
 static void print_agent(const json_t *a)
 {
-    printf("%s  %-8s  %s\n", text_of(a, "id"), json_is_true(json_object_get(a, "enabled")) ? "enabled" : "disabled",
+    printf("%s  %-8s  %s\n", text_of(a, "id"),
+           json_is_true(json_object_get(a, "enabled")) ? "enabled" : "disabled",
            text_of(a, "name"));
 }
 
@@ -186,7 +194,8 @@ int cmd_agent_list(int argc, char **argv)
     return list(argc, argv, "/v1/agents", print_agent);
 }
 
-/* --- connections ------------------------------------------------------------------------------------------ */
+/* --- connections
+ * ------------------------------------------------------------------------------------------ */
 
 static int read_secrets(const char *path, json_t **ret)
 {
@@ -220,8 +229,8 @@ int cmd_connection_add(int argc, char **argv)
     json_t *secret = NULL;
     if (read_secrets(secrets, &secret) != 0)
         return EXIT_REFUSED;
-    json_t *body = json_pack("{s:s, s:s, s:b, s:o}", "name", args.arg[0], "connector", connector, "allow_private",
-                             allow_private, "secrets", secret);
+    json_t *body = json_pack("{s:s, s:s, s:b, s:o}", "name", args.arg[0], "connector", connector,
+                             "allow_private", allow_private, "secrets", secret);
     if (base_url != NULL)
         json_object_set_new(body, "base_url", json_string(base_url));
     json_t *ret = NULL;
@@ -259,17 +268,21 @@ int cmd_workspace_add(int argc, char **argv)
     return r;
 }
 
-/* --- audit -------------------------------------------------------------------------------------------------- */
+/* --- audit
+ * --------------------------------------------------------------------------------------------------
+ */
 
 int cmd_audit_export(int argc, char **argv)
 {
     const char *format = "jsonl", *workspace = NULL;
-    struct option_row row[] = {{.name = "--format", .value = &format}, {.name = workspace_option, .value = &workspace}};
+    struct option_row row[] = {{.name = "--format", .value = &format},
+                               {.name = workspace_option, .value = &workspace}};
     struct args args;
     int r = options_read(argc, argv, row, 2, &args);
     if (r != 0)
         return r < 0 ? 0 : r;
-    if (args.n != 0 || args.config == NULL || (strcmp(format, "jsonl") != 0 && strcmp(format, "csv") != 0))
+    if (args.n != 0 || args.config == NULL ||
+        (strcmp(format, "jsonl") != 0 && strcmp(format, "csv") != 0))
         return usage_error("audit export", "-c FILE is needed; the format is jsonl or csv");
     char target[64];
     snprintf(target, sizeof target, "/v1/audit/export?format=%s", format);
@@ -301,7 +314,9 @@ int cmd_audit_verify(int argc, char **argv)
     return r;
 }
 
-/* --- classify ----------------------------------------------------------------------------------------------- */
+/* --- classify
+ * -----------------------------------------------------------------------------------------------
+ */
 
 int cmd_classify(int argc, char **argv)
 {

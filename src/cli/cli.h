@@ -8,11 +8,12 @@
 
 #define EXIT_REFUSED 1
 #define EXIT_USAGE 2
-#define EXIT_MISCONFIGURED 78 /* a child's: starting it again would not help (sysexits EX_CONFIG) */
+#define EXIT_MISCONFIGURED 78 /* a child's: starting it again would not help (sysexits EX_CONFIG) \
+                               */
 
 /* Options as a table; positional arguments are what is left. */
 struct option_row {
-    const char *name;  /* "--role" */
+    const char *name;   /* "--role" */
     const char **value; /* takes a value; NULL for a switch */
     bool *flag;
     const char **list; /* takes a value, may come again; up to OPTION_LIST values, NULL-ended */
@@ -21,10 +22,10 @@ struct option_row {
 struct args {
     const char *config; /* -c FILE */
     int n;
-    char **arg;         /* positional */
+    char **arg; /* positional */
 };
-/* Fills what the rows point at. On wrong usage prints why and returns EXIT_USAGE; on --help prints the
- * command's help and returns -1. */
+/* Fills what the rows point at. On wrong usage prints why and returns EXIT_USAGE; on --help prints
+ * the command's help and returns -1. */
 int options_read(int argc, char **argv, const struct option_row *row, size_t n, struct args *ret);
 
 typedef int command_fn(int argc, char **argv);

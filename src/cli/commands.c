@@ -12,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* --- init ------------------------------------------------------------------------------------------ */
+/* --- init
+ * ------------------------------------------------------------------------------------------ */
 
 static int make_dir(const char *dir, const char *name)
 {
@@ -84,15 +85,18 @@ int cmd_init(int argc, char **argv)
         r = write_key(dir, "keys/payload");
     if (r != 0)
         return EXIT_REFUSED;
-    printf("Countersign is set up in %s. Next:\n"
-           "  countersign person add you@example.com --role admin --password-stdin -c %s/countersign.yaml\n"
-           "  countersign serve -c %s/countersign.yaml\n"
-           "Keep %s/keys safe and out of backups of the database: without them nothing can be read.\n",
-           dir, dir, dir, dir);
+    printf(
+        "Countersign is set up in %s. Next:\n"
+        "  countersign person add you@example.com --role admin --password-stdin -c "
+        "%s/countersign.yaml\n"
+        "  countersign serve -c %s/countersign.yaml\n"
+        "Keep %s/keys safe and out of backups of the database: without them nothing can be read.\n",
+        dir, dir, dir, dir);
     return 0;
 }
 
-/* --- check ------------------------------------------------------------------------------------------ */
+/* --- check
+ * ------------------------------------------------------------------------------------------ */
 
 static int check_all(const char *path)
 {
@@ -107,7 +111,8 @@ static int check_all(const char *path)
     }
     fwrite(buf_view(&c.text).p, 1, c.text.n, stdout);
     if (r == 0)
-        printf("ok: policy %s, connectors %s\n", policy_digest(rules->policy), connectors_digest(rules->connectors));
+        printf("ok: policy %s, connectors %s\n", policy_digest(rules->policy),
+               connectors_digest(rules->connectors));
     else
         printf("%zu problem%s\n", c.n, c.n == 1 ? "" : "s");
     rules_unref(rules);
@@ -132,7 +137,8 @@ int cmd_check(int argc, char **argv)
     return check_all(args.config);
 }
 
-/* --- serve and its children -------------------------------------------------------------------------- */
+/* --- serve and its children
+ * -------------------------------------------------------------------------- */
 
 static enum log_level level_of(const struct config *cfg)
 {
@@ -143,14 +149,16 @@ static enum log_level level_of(const struct config *cfg)
     return LOG_INFO;
 }
 
-static int with_config(int argc, char **argv, struct config *cfg, struct args *args, bool *no_listen)
+static int with_config(int argc, char **argv, struct config *cfg, struct args *args,
+                       bool *no_listen)
 {
     struct option_row row[] = {{.name = "--no-listen", .flag = no_listen}};
     int r = options_read(argc, argv, row, no_listen != NULL ? 1 : 0, args);
     if (r != 0)
         return r;
     if (args->config == NULL || args->n > 0)
-        return usage_error("serve", args->config == NULL ? "-c FILE is missing" : "no arguments, please");
+        return usage_error("serve",
+                           args->config == NULL ? "-c FILE is missing" : "no arguments, please");
     return config_load(args->config, cfg) ? 0 : EXIT_REFUSED;
 }
 
@@ -190,7 +198,8 @@ int role_keeper(int argc, char **argv)
     return run_role(argc, argv, "keeper", false);
 }
 
-/* --- demo --------------------------------------------------------------------------------------------- */
+/* --- demo
+ * --------------------------------------------------------------------------------------------- */
 
 /* demo/demo.mjs: in the source tree (build/X/countersign -> demo/), or installed. */
 static bool find_demo(char *out, size_t size, char *bin, size_t bin_size)
@@ -216,14 +225,16 @@ int cmd_demo(int argc, char **argv)
 {
     const char *port = NULL;
     bool automatic = false;
-    struct option_row row[] = {{.name = "--port", .value = &port}, {.name = "--auto", .flag = &automatic}};
+    struct option_row row[] = {{.name = "--port", .value = &port},
+                               {.name = "--auto", .flag = &automatic}};
     struct args args;
     int r = options_read(argc, argv, row, 2, &args);
     if (r != 0)
         return r < 0 ? 0 : r;
     char script[4300], bin[4096];
     if (!find_demo(script, sizeof script, bin, sizeof bin)) {
-        fprintf(stderr, "countersign: demo/demo.mjs is not where it was expected, beside %s\n", bin);
+        fprintf(stderr, "countersign: demo/demo.mjs is not where it was expected, beside %s\n",
+                bin);
         return EXIT_REFUSED;
     }
     const char *run[10] = {"node", script, "--bin-dir", bin};

@@ -1,5 +1,5 @@
-/* Talks to gate through its admin socket. While `serve` runs, that is the gate asked; otherwise one is
- * started for the time of the call, without listening anywhere. */
+/* Talks to gate through its admin socket. While `serve` runs, that is the gate asked; otherwise one
+ * is started for the time of the call, without listening anywhere. */
 #include "base/secret.h"
 #include "cli/cli.h"
 
@@ -78,8 +78,9 @@ static bool send_all(int fd, struct str s)
 
 static int send_request(int fd, const struct console_request *q)
 {
-    json_t *o = json_pack("{s:s, s:s, s:s, s:O?}", "method", q->method, "target", q->target, "workspace",
-                          q->workspace != NULL ? q->workspace : "default", "body", q->body);
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:O?}", "method", q->method, "target", q->target, "workspace",
+                  q->workspace != NULL ? q->workspace : "default", "body", q->body);
     struct buf text;
     buf_init(&text, 0);
     int r = o != NULL ? json_write(o, &text) : ERR_NOMEM;
@@ -121,7 +122,8 @@ static int into_buf(void *arg, const char *p, size_t n)
     return buf_err(arg);
 }
 
-static int talk(const struct console_request *q, int *status, int (*sink)(void *, const char *, size_t), void *arg)
+static int talk(const struct console_request *q, int *status,
+                int (*sink)(void *, const char *, size_t), void *arg)
 {
     struct config cfg;
     if (q->config == NULL) {
@@ -162,7 +164,8 @@ static void print_problem(const struct buf *answer)
         fprintf(stderr, "countersign: refused\n");
         return;
     }
-    struct str title = json_text(json_object_get(p, "title")), detail = json_text(json_object_get(p, "detail"));
+    struct str title = json_text(json_object_get(p, "title")),
+               detail = json_text(json_object_get(p, "detail"));
     struct str field = json_text(json_object_get(p, "field"));
     fprintf(stderr, "countersign: %.*s", STR_FMT(detail.n > 0 ? detail : title));
     if (field.n > 0)

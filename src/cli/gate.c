@@ -41,14 +41,16 @@ static int receive_pair(int control)
         struct cmsghdr align;
         char space[CMSG_SPACE(sizeof(int))];
     } u = {0};
-    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof u.space};
+    struct msghdr m = {
+        .msg_iov = &io, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof u.space};
     ssize_t n;
     do
         n = recvmsg(control, &m, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
     struct cmsghdr *c = n == 1 ? CMSG_FIRSTHDR(&m) : NULL;
     int fd = -1;
-    if (c != NULL && byte == 'P' && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
+    if (c != NULL && byte == 'P' && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof fd))
         memcpy(&fd, CMSG_DATA(c), sizeof fd);
     return fd;
 }
@@ -90,7 +92,8 @@ static void on_changed(void *arg, const struct life_change *c)
 static int render(void *arg, const struct action *a, struct buf *out)
 {
     struct gate *g = arg;
-    return api_event_data(&g->app, &(struct life_change){.workspace = a->workspace, .action = a->id}, false, out);
+    return api_event_data(
+        &g->app, &(struct life_change){.workspace = a->workspace, .action = a->id}, false, out);
 }
 
 static int open_store(struct gate *g, struct fail *f)
@@ -157,8 +160,8 @@ static int open_doors(struct gate *g, struct fail *f)
         return r;
     g->pairing_runs = true;
     if (g->listen)
-        log_event(LOG_INFO, "gate.ready", KV_C("listen", g->cfg->listen), KV_C("url", g->cfg->public_url),
-                  KV_N("port", server_port(g->server)));
+        log_event(LOG_INFO, "gate.ready", KV_C("listen", g->cfg->listen),
+                  KV_C("url", g->cfg->public_url), KV_N("port", server_port(g->server)));
     return 0;
 }
 

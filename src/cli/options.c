@@ -33,7 +33,8 @@ int usage_error(const char *command, const char *fmt, ...)
     return EXIT_USAGE;
 }
 
-static const struct option_row *find_option(const struct option_row *row, size_t n, const char *name)
+static const struct option_row *find_option(const struct option_row *row, size_t n,
+                                            const char *name)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(row[i].name, name) == 0)

@@ -1,6 +1,6 @@
-/* The parent: starts keeper and gate, gives each one end of a socketpair, and a fresh pair when either
- * is started again. It reads no request, holds no key and no database. A child that dies is restarted;
- * one that says it is misconfigured, or that dies again and again, ends the whole. */
+/* The parent: starts keeper and gate, gives each one end of a socketpair, and a fresh pair when
+ * either is started again. It reads no request, holds no key and no database. A child that dies is
+ * restarted; one that says it is misconfigured, or that dies again and again, ends the whole. */
 #include "base/log.h"
 #include "cli/cli.h"
 
@@ -43,10 +43,12 @@ static int64_t mono_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* In the child: its control socket becomes fd 3, everything else but the standard ones is closed. */
+/* In the child: its control socket becomes fd 3, everything else but the standard ones is closed.
+ */
 static _Noreturn void become(const struct parent *p, const char *role, int control)
 {
-    const char *argv[] = {"countersign", role, "-c", p->config, p->listen ? NULL : "--no-listen", NULL};
+    const char *argv[] = {"countersign", role, "-c", p->config, p->listen ? NULL : "--no-listen",
+                          NULL};
     if (control == CONTROL_FD)
         fcntl(control, F_SETFD, 0);
     else
@@ -87,7 +89,8 @@ static void give(int control, int fd)
         struct cmsghdr align;
         char space[CMSG_SPACE(sizeof(int))];
     } u = {0};
-    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof u.space};
+    struct msghdr m = {
+        .msg_iov = &io, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof u.space};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
@@ -118,7 +121,8 @@ static int restart(struct parent *p, enum child which, int status)
     if (code == EXIT_MISCONFIGURED)
         return EXIT_REFUSED;
     c->quick = mono_ms() - c->started < QUICK_MS ? c->quick + 1 : 0;
-    log_event(LOG_ERROR, "parent.child_ended", KV_C("child", c->role), KV_N("exit", code), KV_N("signal", sig));
+    log_event(LOG_ERROR, "parent.child_ended", KV_C("child", c->role), KV_N("exit", code),
+              KV_N("signal", sig));
     if (c->quick >= QUICK_MAX) {
         log_event(LOG_ERROR, "parent.gives_up", KV_C("child", c->role));
         return EXIT_REFUSED;

@@ -1,7 +1,7 @@
 /* The canonical payload: RFC 8785 JSON of {"method","path","query","headers","body"}, without the
- * places that Countersign fills in itself. One parse serves policy, screen, hash and send: gate makes
- * it once from what the agent sent, stores the bytes, and keeper reads those bytes back and refuses
- * them unless they are canonical. */
+ * places that Countersign fills in itself. One parse serves policy, screen, hash and send: gate
+ * makes it once from what the agent sent, stores the bytes, and keeper reads those bytes back and
+ * refuses them unless they are canonical. */
 #ifndef CS_CONNECTOR_REQUEST_H
 #define CS_CONNECTOR_REQUEST_H
 
@@ -27,11 +27,13 @@ struct request_input {
 
 /* Normalises, matches the operation, drops injected and not-passed places, makes canonical form and
  * hash. Errors: ERR_UNSAFE_PATH, ERR_MALFORMED, ERR_NUMBER_RANGE, ERR_UNSUPPORTED_TYPE, ... */
-CS_CHECK int request_build(const struct connector *c, const struct request_input *in, struct request *ret, struct fail *f);
+CS_CHECK int request_build(const struct connector *c, const struct request_input *in,
+                           struct request *ret, struct fail *f);
 /* Turns the API's query ({"a":"1","b":["x","y"]}) into pairs; new reference. */
 CS_CHECK int request_query(const json_t *object, json_t **ret, struct fail *f);
 /* Reads stored bytes; ERR_K_HASH unless they are exactly the canonical form of a whole payload. */
-CS_CHECK int request_read(const struct connector *c, struct str bytes, struct request *ret, struct fail *f);
+CS_CHECK int request_read(const struct connector *c, struct str bytes, struct request *ret,
+                          struct fail *f);
 void request_free(struct request *r);
 
 const char *request_method(const struct request *r);
@@ -47,8 +49,8 @@ struct wire {
     struct buf body;
     bool has_body;
 };
-CS_CHECK int request_wire(const struct connector *c, const struct request *r, const json_t *secrets, struct str idem_key,
-                 struct wire *ret, struct fail *f);
+CS_CHECK int request_wire(const struct connector *c, const struct request *r, const json_t *secrets,
+                          struct str idem_key, struct wire *ret, struct fail *f);
 void wire_free(struct wire *w);
 
 #endif

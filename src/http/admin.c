@@ -1,4 +1,5 @@
-/* One thread accepts, one thread each serves at most CLIENTS at a time; more wait in the backlog. */
+/* One thread accepts, one thread each serves at most CLIENTS at a time; more wait in the backlog.
+ */
 #include "http/admin.h"
 
 #include <errno.h>
@@ -38,7 +39,8 @@ struct client {
     bool awake;
 };
 
-/* --- one request ---------------------------------------------------------------------------------- */
+/* --- one request
+ * ---------------------------------------------------------------------------------- */
 static int read_all(int fd, struct buf *in)
 {
     char block[4096];
@@ -91,8 +93,8 @@ static int fill_call(struct client *k, const json_t *doc, struct fail *f)
     x->target = arena_str(x->arena, x->target);
     x->body = buf_view(&k->body);
     k->header[0] = (struct exchange_header_pair){STR("host"), STR("console")};
-    k->header[1] = (struct exchange_header_pair){
-        STR("content-length"), str_c(arena_printf(x->arena, "%zu", x->body.n))};
+    k->header[1] = (struct exchange_header_pair){STR("content-length"),
+                                                 str_c(arena_printf(x->arena, "%zu", x->body.n))};
     k->header[2] = (struct exchange_header_pair){STR("content-type"), STR("application/json")};
     x->headers = k->header;
     x->n_headers = x->body.n > 0 ? 3 : 2;
@@ -180,7 +182,8 @@ static void serve(struct client *k)
     buf_wipe(&in); /* may hold a password or a connection's secrets */
 }
 
-/* --- clients -------------------------------------------------------------------------------------- */
+/* --- clients
+ * -------------------------------------------------------------------------------------- */
 static void *client_run(void *arg)
 {
     struct client *k = arg;
@@ -270,7 +273,8 @@ static void *accept_run(void *arg)
     }
 }
 
-/* --- the socket ------------------------------------------------------------------------------------ */
+/* --- the socket
+ * ------------------------------------------------------------------------------------ */
 static const struct sockaddr *generic(const struct sockaddr_un *u)
 {
     return (const struct sockaddr *)u;

@@ -1,7 +1,7 @@
 /* The command line's way in: a socket in the data folder, mode 0600, for this user and root. One
- * request a connection: a JSON object {"method","target","workspace","body"}, then the write side is
- * shut down; the answer is "<status>\n" and the body. It goes through the same routes, checks and
- * handlers as HTTP, as WHO_CONSOLE: administration and audit, never a vote. */
+ * request a connection: a JSON object {"method","target","workspace","body"}, then the write side
+ * is shut down; the answer is "<status>\n" and the body. It goes through the same routes, checks
+ * and handlers as HTTP, as WHO_CONSOLE: administration and audit, never a vote. */
 #ifndef CS_HTTP_ADMIN_H
 #define CS_HTTP_ADMIN_H
 

@@ -1,5 +1,5 @@
-/* Principals. A bearer key wins over a cookie; a page of another origin that makes a browser send our
- * cookie is stopped by the session's CSRF token and by what the browser says of the origin. */
+/* Principals. A bearer key wins over a cookie; a page of another origin that makes a browser send
+ * our cookie is stopped by the session's CSRF token and by what the browser says of the origin. */
 #include "http/auth.h"
 
 #include "api/session.h"
@@ -59,7 +59,8 @@ static int identify_bearer(struct principal *who, struct str text, struct fail *
     return fail_set(f, ERR_UNAUTHENTICATED, "the bearer token is not one of Countersign's");
 }
 
-/* --- the session's cookie ---------------------------------------------------------------------- */
+/* --- the session's cookie ----------------------------------------------------------------------
+ */
 struct cookie {
     struct str name, value;
     size_t n;
@@ -106,8 +107,8 @@ static int identify(struct app *app, struct exchange *x, struct fail *f)
     return identify_cookie(app, x, f);
 }
 
-/* The agent's key may stand where the vendor's client puts its own. A person who strays here is told
- * that it is the wrong kind of caller; everybody else what the proxy has to say. */
+/* The agent's key may stand where the vendor's client puts its own. A person who strays here is
+ * told that it is the wrong kind of caller; everybody else what the proxy has to say. */
 static int identify_proxy(struct app *app, struct exchange *x, struct fail *f)
 {
     const struct agent *a = NULL;
@@ -139,7 +140,8 @@ int auth_identify(struct app *app, struct call *c, struct fail *f)
     return c->route->who == FOR_PROXY ? identify_proxy(app, x, f) : identify(app, x, f);
 }
 
-/* --- who may ----------------------------------------------------------------------------------- */
+/* --- who may -----------------------------------------------------------------------------------
+ */
 #define KIND(w) (1u << WHO_##w)
 #define ROLE(r) (1u << ROLE_##r)
 
@@ -153,7 +155,8 @@ static const struct admission {
     [FOR_PROXY] = {KIND(AGENT), 0, ERR_UNAUTHENTICATED},
     [FOR_ASK] = {KIND(AGENT) | KIND(CONSOLE), 0, ERR_UNAUTHENTICATED},
     [FOR_PERSON] = {KIND(PERSON), 0, ERR_LOGIN_REQUIRED},
-    [FOR_READER] = {KIND(CONSOLE) | KIND(PERSON) | KIND(TOKEN), 0, ERR_LOGIN_REQUIRED},
+    [FOR_READER] = {KIND(PERSON) | KIND(TOKEN), 0, ERR_LOGIN_REQUIRED},
+    [FOR_SHOW] = {KIND(CONSOLE) | KIND(PERSON) | KIND(TOKEN), 0, ERR_LOGIN_REQUIRED},
     [FOR_BOTH] = {KIND(AGENT) | KIND(PERSON) | KIND(TOKEN), 0, ERR_LOGIN_REQUIRED},
     [FOR_ADMIN] = {KIND(CONSOLE) | KIND(PERSON), ROLE(ADMIN), ERR_LOGIN_REQUIRED},
     [FOR_AUDIT] = {KIND(CONSOLE) | KIND(PERSON) | KIND(TOKEN), ROLE(AUDITOR) | ROLE(ADMIN),
@@ -201,9 +204,9 @@ int auth_permit(const struct app *app, const struct call *c, struct fail *f)
     const struct admission *row = &admission[c->route->who];
     const struct principal *who = &c->x.who;
     if (who->who == WHO_NOBODY && row->unknown)
-        return fail_set(f, row->unknown, row->unknown == ERR_LOGIN_REQUIRED
-                                             ? "please sign in, or send a token"
-                                             : "an agent's key is needed");
+        return fail_set(f, row->unknown,
+                        row->unknown == ERR_LOGIN_REQUIRED ? "please sign in, or send a token"
+                                                           : "an agent's key is needed");
     int r = check_csrf(app, c, f);
     if (r)
         return r;

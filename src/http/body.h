@@ -9,8 +9,8 @@
 
 enum { BODY_WAIT = 0, BODY_END = -1, BODY_BROKEN = -2 };
 
-/* The connection, as a source sees it. `suspend` is called only inside `read`, by a source that then
- * returns BODY_WAIT; each suspend is followed by exactly one resume, from any thread. */
+/* The connection, as a source sees it. `suspend` is called only inside `read`, by a source that
+ * then returns BODY_WAIT; each suspend is followed by exactly one resume, from any thread. */
 struct body_conn {
     void (*suspend)(void *conn);
     void (*resume)(void *conn);

@@ -10,7 +10,8 @@
 #include "http/framing.h"
 #include "http/waiters.h"
 
-/* --- refusals ----------------------------------------------------------------------------------- */
+/* --- refusals -----------------------------------------------------------------------------------
+ */
 static bool answers(const struct exchange *x, const char *name)
 {
     for (size_t i = 0; i < json_array_size(x->answer_headers); i++)
@@ -72,7 +73,8 @@ static void finish(struct call *c, int r, const struct fail *f)
     }
 }
 
-/* --- the head ----------------------------------------------------------------------------------- */
+/* --- the head -----------------------------------------------------------------------------------
+ */
 static void note_override(const struct exchange *x)
 {
     static const char *const name[] = {"x-http-method-override", "x-http-method",
@@ -117,7 +119,8 @@ bool dispatch_head(struct app *app, struct call *c, struct str version)
     return c->x.status == 0;
 }
 
-/* --- query and body ----------------------------------------------------------------------------- */
+/* --- query and body -----------------------------------------------------------------------------
+ */
 static int name_order(const void *a, const void *b)
 {
     struct str s = json_text(*(json_t *const *)a), t = json_text(*(json_t *const *)b);
@@ -191,7 +194,8 @@ static int prepare(struct app *app, struct call *c, struct fail *f)
     return r;
 }
 
-/* --- running ------------------------------------------------------------------------------------ */
+/* --- running ------------------------------------------------------------------------------------
+ */
 static void run(struct app *app, struct call *c, handler_fn *handler)
 {
     struct fail f = {.position = -1};

@@ -1,6 +1,6 @@
 /* One lock guards all streams: what happens under it is a few pointers per stream concerned, and
- * streams are found by agent or workspace. Audit numbers rise; a change that comes late is given the
- * highest id told so far, so that ids never go back on a stream. */
+ * streams are found by agent or workspace. Audit numbers rise; a change that comes late is given
+ * the highest id told so far, so that ids never go back on a stream. */
 #include "http/events.h"
 
 #include <pthread.h>
@@ -29,8 +29,8 @@ struct chunk {
 };
 
 struct key {
-    bool person;   /* sees the workspace; otherwise the agent's own alone */
-    char id[64];   /* of the workspace or the agent */
+    bool person; /* sees the workspace; otherwise the agent's own alone */
+    char id[64]; /* of the workspace or the agent */
 };
 
 struct event_stream {
@@ -67,7 +67,8 @@ struct events {
     bool rendering, ended, stopped;
 };
 
-/* --- chunks -------------------------------------------------------------------------------------- */
+/* --- chunks --------------------------------------------------------------------------------------
+ */
 static struct chunk *chunk_new(struct str text)
 {
     struct chunk *k = malloc(sizeof *k + text.n);
@@ -94,7 +95,8 @@ static void write_event(struct buf *out, int64_t seq, struct str data)
     buf_c(out, "\n\n");
 }
 
-/* --- streams, under the lock ----------------------------------------------------------------------- */
+/* --- streams, under the lock
+ * ----------------------------------------------------------------------- */
 static struct event_stream **bucket_of(struct events *e, const struct key *k)
 {
     uint64_t h = k->person ? 0x9e3779b97f4a7c15u : 14695981039346656037u;
@@ -154,7 +156,8 @@ static bool watched(struct events *e, const struct key *k)
     return false;
 }
 
-/* --- reading, on the HTTP library's threads -------------------------------------------------------- */
+/* --- reading, on the HTTP library's threads
+ * -------------------------------------------------------- */
 static ssize_t copy_out(struct event_stream *s, char *to, size_t max)
 {
     size_t done = 0;
@@ -202,7 +205,8 @@ static void events_close(struct body *b)
     free(s);
 }
 
-/* --- opening --------------------------------------------------------------------------------------- */
+/* --- opening
+ * --------------------------------------------------------------------------------------- */
 struct backlog {
     struct buf text;
     int64_t told;
@@ -294,7 +298,8 @@ int events_open(struct events *e, const struct call *c, struct body **ret)
     return 0;
 }
 
-/* --- changes --------------------------------------------------------------------------------------- */
+/* --- changes
+ * --------------------------------------------------------------------------------------- */
 static bool keys_of(const struct pending *p, struct key key[2])
 {
     key[0] = (struct key){.person = false};
@@ -400,7 +405,8 @@ static void render(struct events *e, const struct pending *p)
         if (!r && !buf_err(&data))
             publish(e, &key[i], p->seq, buf_view(&data));
         else if (r != ERR_NOT_FOUND)
-            log_event(LOG_WARN, "event.lost", KV_C("error", err_name(r)), KV_C("action", p->action));
+            log_event(LOG_WARN, "event.lost", KV_C("error", err_name(r)),
+                      KV_C("action", p->action));
         buf_free(&data);
     }
 }
@@ -431,7 +437,8 @@ static void render_run(struct job *j)
         workers_put(e->workers, &e->job); /* at the end of the queue: others have their turn */
 }
 
-/* --- the beat -------------------------------------------------------------------------------------- */
+/* --- the beat
+ * -------------------------------------------------------------------------------------- */
 static bool still_known(const struct roster *r, const struct event_stream *s)
 {
     const struct agent *a = s->key.person ? NULL : roster_agent(r, str_c(s->who));
@@ -481,7 +488,8 @@ static void *beat_run(void *arg)
     return NULL;
 }
 
-/* --- the whole ------------------------------------------------------------------------------------- */
+/* --- the whole
+ * ------------------------------------------------------------------------------------- */
 int events_new(struct app *app, struct workers *workers, struct events **ret)
 {
     struct events *e = calloc(1, sizeof *e);

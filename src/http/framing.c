@@ -36,8 +36,8 @@ static int check_lines(const struct exchange *x, size_t limit, struct fail *f)
         size += h->name.n + h->value.n + sizeof ": \r\n" - 1;
     }
     if (size > limit)
-        return fail_set(f, ERR_HEADERS_TOO_LARGE, "request line and headers take more than %zu bytes",
-                        limit);
+        return fail_set(f, ERR_HEADERS_TOO_LARGE,
+                        "request line and headers take more than %zu bytes", limit);
     return 0;
 }
 
@@ -85,7 +85,8 @@ static int check_length(struct call *c, bool http_1_1, struct fail *f)
         if (n_length > 0)
             return fail_set(f, ERR_MALFORMED, "Transfer-Encoding together with Content-Length");
         if (!http_1_1 || !str_eq_nocase(coding, STR("chunked")))
-            return fail_set(f, ERR_MALFORMED, "the only transfer coding taken is chunked, in HTTP/1.1");
+            return fail_set(f, ERR_MALFORMED,
+                            "the only transfer coding taken is chunked, in HTTP/1.1");
         c->has_body = true;
         c->length = UINT64_MAX;
         return 0;

@@ -1,9 +1,9 @@
 /* Ours first; then what the handler gave, unless it is ours or framing. */
 #include "http/headers.h"
 
-#define PAGE_POLICY                                                                                \
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "                    \
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "            \
+#define PAGE_POLICY                                                                     \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "         \
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " \
     "require-trusted-types-for 'script'"
 #define OTHER_POLICY "default-src 'none'; frame-ancestors 'none'"
 
@@ -62,7 +62,8 @@ static bool given(const struct exchange *x, const char *name)
 
 static bool applies(const struct call *c, enum when when, const char *name)
 {
-    bool page = c->route && c->route->handler == api_page && c->x.status == 200;
+    /* also with 304: its headers replace those that the browser has kept */
+    bool page = c->route && c->route->handler == api_page && c->x.status < 400;
     switch (when) {
     case SECURE_ONLY:
         return c->x.secure;

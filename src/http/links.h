@@ -19,14 +19,16 @@ struct link {
 };
 
 /* `words` is a whole HTTP answer that is sent to those whose request had begun. */
-CS_CHECK int links_new(const struct env *env, int64_t limit_ms, struct str words, struct links **ret);
+CS_CHECK int links_new(const struct env *env, int64_t limit_ms, struct str words,
+                       struct links **ret);
 void links_free(struct links *l); /* all links must be gone; NULL is fine */
 CS_CHECK int link_open(struct links *l, int fd, struct link **ret);
 void link_close(struct links *l, struct link *k); /* NULL is fine */
 void link_begun(struct links *l, struct link *k); /* a request line came */
 bool link_arrived(struct link *k);                /* the request is whole; false: it was ended */
 void link_idle(struct links *l, struct link *k);  /* answered: the next request may come */
-/* Writes a whole answer where the HTTP library cannot any more; then the connection must be closed. */
+/* Writes a whole answer where the HTTP library cannot any more; then the connection must be closed.
+ */
 void link_last_words(const struct link *k, struct str words);
 
 #endif

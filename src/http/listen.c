@@ -1,4 +1,5 @@
-/* Names are not resolved: gate makes no outbound connection, not even to ask for its own address. */
+/* Names are not resolved: gate makes no outbound connection, not even to ask for its own address.
+ */
 #include "http/listen.h"
 
 #include <errno.h>

@@ -5,8 +5,8 @@
 
 static void line(struct buf *out, const char *name, const char *type, const char *help, uint64_t v)
 {
-    buf_printf(out, "# HELP countersign_%s %s\n# TYPE countersign_%s %s\ncountersign_%s %llu\n", name,
-               help, name, type, name, (unsigned long long)v);
+    buf_printf(out, "# HELP countersign_%s %s\n# TYPE countersign_%s %s\ncountersign_%s %llu\n",
+               name, help, name, type, name, (unsigned long long)v);
 }
 
 static void counter(struct buf *out, const char *name, const char *help, uint64_t v)

@@ -8,7 +8,7 @@
 
 /* What the server counts itself. */
 struct http_figures {
-    _Atomic uint64_t answers[6]; /* by status class; [0] is unused */
+    _Atomic uint64_t answers[6];  /* by status class; [0] is unused */
     _Atomic uint64_t turned_away; /* the queue was full */
     _Atomic int64_t connections, in_hand;
 };
@@ -16,6 +16,7 @@ struct http_figures {
 struct http_gauges {
     size_t queued, waiting, event_streams;
 };
-CS_CHECK int metrics_write(struct app *app, struct http_figures *h, const struct http_gauges *g, struct buf *out);
+CS_CHECK int metrics_write(struct app *app, struct http_figures *h, const struct http_gauges *g,
+                           struct buf *out);
 
 #endif

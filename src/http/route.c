@@ -9,14 +9,14 @@ enum { CHANGES = 1 };
 #define METHOD_ANY METHOD_NONE
 
 const struct route route_table[] = {
-#define ROUTE(method_, path_, who_, flags_, cap_, takes_, handler_, text_)                         \
-    {.method = METHOD_##method_,                                                                   \
-     .path = path_,                                                                                \
-     .who = FOR_##who_,                                                                            \
-     .changes = ((flags_) & CHANGES) != 0,                                                         \
-     .cap_kib = cap_,                                                                              \
-     .takes = TAKES_##takes_,                                                                      \
-     .handler = handler_,                                                                          \
+#define ROUTE(method_, path_, who_, flags_, cap_, takes_, handler_, text_) \
+    {.method = METHOD_##method_,                                           \
+     .path = path_,                                                        \
+     .who = FOR_##who_,                                                    \
+     .changes = ((flags_)&CHANGES) != 0,                                   \
+     .cap_kib = cap_,                                                      \
+     .takes = TAKES_##takes_,                                              \
+     .handler = handler_,                                                  \
      .text = text_},
 #include "http/route.def"
 #undef ROUTE
@@ -24,8 +24,8 @@ const struct route route_table[] = {
 const size_t route_count = sizeof route_table / sizeof route_table[0];
 
 static const char *const method_name[] = {
-    [METHOD_NONE] = "",       [METHOD_GET] = "GET",     [METHOD_HEAD] = "HEAD",
-    [METHOD_POST] = "POST",   [METHOD_PUT] = "PUT",     [METHOD_PATCH] = "PATCH",
+    [METHOD_NONE] = "",         [METHOD_GET] = "GET",         [METHOD_HEAD] = "HEAD",
+    [METHOD_POST] = "POST",     [METHOD_PUT] = "PUT",         [METHOD_PATCH] = "PATCH",
     [METHOD_DELETE] = "DELETE", [METHOD_OPTIONS] = "OPTIONS",
 };
 enum { METHODS = sizeof method_name / sizeof method_name[0] };

@@ -14,6 +14,7 @@ enum route_who {
     FOR_ASK,
     FOR_PERSON,
     FOR_READER,
+    FOR_SHOW,
     FOR_BOTH,
     FOR_ADMIN,
     FOR_AUDIT,
@@ -26,7 +27,7 @@ struct route {
     const char *path;
     enum route_who who;
     bool changes;
-    int cap_kib;        /* -1: the configuration's limit */
+    int cap_kib; /* -1: the configuration's limit */
     enum route_takes takes;
     handler_fn *handler;
     const char *text;
@@ -35,7 +36,7 @@ struct route {
 extern const struct route route_table[];
 extern const size_t route_count;
 
-enum method method_parse(struct str s);   /* METHOD_NONE for a name that is not known */
+enum method method_parse(struct str s); /* METHOD_NONE for a name that is not known */
 const char *method_text(enum method m);
 
 #define ALLOW_TEXT 64

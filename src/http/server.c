@@ -26,7 +26,7 @@
 
 enum {
     THREADS = 8,
-    POOL_EXTRA = 8 << 10,   /* of a connection's memory beyond the headers: the answer's head */
+    POOL_EXTRA = 8 << 10, /* of a connection's memory beyond the headers: the answer's head */
     STREAM_BLOCK = 32 << 10,
     EVENT_BLOCK = 512,
     DRAIN_MAX = 4 << 20,    /* of a refused body that is read so that the refusal can be */
@@ -60,10 +60,10 @@ struct visit {
     size_t discarded;
     struct body *source; /* of the answer; handed over to the library with it */
     char remote[INET6_ADDRSTRLEN];
-    bool headed;    /* the head was judged */
-    bool arrived;   /* all of it is here */
-    bool started;   /* a worker has begun */
-    bool done;      /* the answer is there */
+    bool headed;  /* the head was judged */
+    bool arrived; /* all of it is here */
+    bool started; /* a worker has begun */
+    bool done;    /* the answer is there */
 };
 
 static struct visit *of_call(struct call *c)
@@ -71,7 +71,8 @@ static struct visit *of_call(struct call *c)
     return (struct visit *)c;
 }
 
-/* --- answering ---------------------------------------------------------------------------------- */
+/* --- answering ----------------------------------------------------------------------------------
+ */
 static ssize_t on_pull(void *cls, uint64_t position, char *to, size_t max)
 {
     struct body *b = cls;
@@ -141,7 +142,8 @@ static enum MHD_Result send_answer(struct visit *q)
     return ret;
 }
 
-/* --- working, on a worker's thread --------------------------------------------------------------- */
+/* --- working, on a worker's thread ---------------------------------------------------------------
+ */
 static int open_source(struct visit *q)
 {
     struct exchange *x = &q->call.x;
@@ -191,7 +193,8 @@ static void wake_call(void *arg, void *parked, bool timed_out)
     c->woken(c);
 }
 
-/* --- receiving, on the library's threads ---------------------------------------------------------- */
+/* --- receiving, on the library's threads
+ * ---------------------------------------------------------- */
 static void refuse(struct visit *q, int err, const char *detail)
 {
     struct fail f = {.position = -1};
@@ -293,7 +296,8 @@ static enum MHD_Result on_body(struct visit *q, const char *data, size_t n)
     buf_put(&q->body, data, n);
     if (q->body.n > route_cap(q->call.route, s->app->cfg))
         refuse(q, ERR_TOO_LARGE, "the body is larger than is taken here");
-    else if (buf_err(&q->body) || atomic_fetch_add(&s->bodies, (int64_t)n) + (int64_t)n > BODIES_MAX)
+    else if (buf_err(&q->body) ||
+             atomic_fetch_add(&s->bodies, (int64_t)n) + (int64_t)n > BODIES_MAX)
         refuse(q, ERR_UNAVAILABLE, "too much is being received at once");
     return q->done ? discard(q, n) : MHD_YES;
 }
@@ -328,7 +332,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     return ret;
 }
 
-/* --- connections and requests come and go ---------------------------------------------------------- */
+/* --- connections and requests come and go
+ * ---------------------------------------------------------- */
 static struct link *link_of(struct MHD_Connection *conn)
 {
     const union MHD_ConnectionInfo *i =
@@ -417,7 +422,8 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **context
         *context = k;
 }
 
-/* --- /metrics -------------------------------------------------------------------------------------- */
+/* --- /metrics
+ * -------------------------------------------------------------------------------------- */
 static enum MHD_Result on_metrics(void *cls, struct MHD_Connection *conn, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *n, void **con_cls)
@@ -455,14 +461,15 @@ static int start_metrics(struct server *s, struct fail *f)
     int r = listen_on(address, &s->metrics_fd, &port, f);
     if (r)
         return r;
-    s->metrics = MHD_start_daemon(
-        MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_metrics, s,
-        MHD_OPTION_LISTEN_SOCKET, s->metrics_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)16,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)10, MHD_OPTION_END);
+    s->metrics =
+        MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_metrics, s,
+                         MHD_OPTION_LISTEN_SOCKET, s->metrics_fd, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)16, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)10, MHD_OPTION_END);
     return s->metrics ? 0 : fail_set(f, ERR_IO, "the metrics server did not start");
 }
 
-/* --- start and stop -------------------------------------------------------------------------------- */
+/* --- start and stop
+ * -------------------------------------------------------------------------------- */
 static int start_parts(struct server *s)
 {
     const struct config *cfg = s->app->cfg;

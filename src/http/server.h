@@ -1,7 +1,7 @@
-/* The HTTP server: libmicrohttpd owns connections, workers run handlers, suspended connections wait in
- * one registry. Only server.c includes microhttpd.h. It refuses what has two readings: a
- * Transfer-Encoding other than chunked, one together with Content-Length, a second Content-Length or
- * Host, header names that are no tokens; then the connection is closed. */
+/* The HTTP server: libmicrohttpd owns connections, workers run handlers, suspended connections wait
+ * in one registry. Only server.c includes microhttpd.h. It refuses what has two readings: a
+ * Transfer-Encoding other than chunked, one together with Content-Length, a second Content-Length
+ * or Host, header names that are no tokens; then the connection is closed. */
 #ifndef CS_HTTP_SERVER_H
 #define CS_HTTP_SERVER_H
 

@@ -1,5 +1,5 @@
-/* A stream is armed (one shot) by the thread that has just suspended its connection, fires once, and
- * is only freed while it is not suspended: so the watcher never meets a freed one. */
+/* A stream is armed (one shot) by the thread that has just suspended its connection, fires once,
+ * and is only freed while it is not suspended: so the watcher never meets a freed one. */
 #include "http/stream.h"
 
 #include <errno.h>
@@ -36,15 +36,16 @@ static void unlist(struct stream *s)
     s->at = NULL;
 }
 
-/* Suspends, unless it is all over. Under the lock, so that neither the watcher nor streams_end comes
- * between arming and suspending. */
+/* Suspends, unless it is all over. Under the lock, so that neither the watcher nor streams_end
+ * comes between arming and suspending. */
 static ssize_t hold(struct stream *s)
 {
     struct epoll_event ev = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = s};
     struct streams *all = s->all;
     ssize_t r = BODY_BROKEN;
     pthread_mutex_lock(&all->lock);
-    if (!all->ended && !epoll_ctl(all->poll, s->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s->fd, &ev)) {
+    if (!all->ended &&
+        !epoll_ctl(all->poll, s->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s->fd, &ev)) {
         s->known = true;
         s->body.conn.suspend(s->body.conn.conn);
         s->next = all->waiting;

@@ -1,5 +1,5 @@
-/* Bodies that come out of a socket (a provider's answer that is too large to keep): constant memory,
- * no thread each. One thread watches all sockets that had nothing to give. */
+/* Bodies that come out of a socket (a provider's answer that is too large to keep): constant
+ * memory, no thread each. One thread watches all sockets that had nothing to give. */
 #ifndef CS_HTTP_STREAM_H
 #define CS_HTTP_STREAM_H
 

@@ -1,5 +1,5 @@
-/* Parked calls by action (buckets) and by deadline (a heap); one thread wakes those whose time is up.
- * One lock: what happens under it is a few pointers. Waking happens after it was let go. */
+/* Parked calls by action (buckets) and by deadline (a heap); one thread wakes those whose time is
+ * up. One lock: what happens under it is a few pointers. Waking happens after it was let go. */
 #include "http/waiters.h"
 
 #include <pthread.h>
@@ -39,13 +39,15 @@ struct waiters {
 
 static struct bucket *bucket_of(struct waiters *w, struct str action)
 {
-    uint64_t h = 14695981039346656037u; /* FNV-1a; action ids are ours, nobody can aim at a bucket */
+    uint64_t h =
+        14695981039346656037u; /* FNV-1a; action ids are ours, nobody can aim at a bucket */
     for (size_t i = 0; i < action.n; i++)
         h = (h ^ (unsigned char)action.p[i]) * 1099511628211u;
     return &w->bucket[(h ^ (h >> 32)) % BUCKETS];
 }
 
-/* --- the heap ---------------------------------------------------------------------------------- */
+/* --- the heap ----------------------------------------------------------------------------------
+ */
 static void heap_put(struct waiters *w, size_t i, struct entry *e)
 {
     w->heap[i] = e;
@@ -96,7 +98,8 @@ static int heap_room(struct waiters *w)
     return 0;
 }
 
-/* --- taking out and waking ---------------------------------------------------------------------- */
+/* --- taking out and waking ----------------------------------------------------------------------
+ */
 static void take_out(struct waiters *w, struct entry *e, bool timed_out, struct entry **woken)
 {
     heap_drop(w, e);
@@ -152,7 +155,8 @@ static void *timer_run(void *arg)
     return NULL;
 }
 
-/* --- the registry ------------------------------------------------------------------------------- */
+/* --- the registry -------------------------------------------------------------------------------
+ */
 int waiters_new(const struct env *env, void (*wake)(void *arg, void *parked, bool timed_out),
                 void *arg, struct waiters **ret)
 {

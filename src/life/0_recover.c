@@ -40,7 +40,8 @@ static int read_open(struct store_tx *tx, void *arg)
     return r == ERR_DONE ? 0 : r;
 }
 
-static void report(struct life *l, const struct open_send *s, enum result_kind kind, const char *detail)
+static void report(struct life *l, const struct open_send *s, enum result_kind kind,
+                   const char *detail)
 {
     struct keeper_result r = {.kind = kind, .attempt = s->attempt, .revision = s->revision};
     memcpy(r.action, s->action, sizeof r.action);
@@ -54,8 +55,8 @@ static int ask_after(struct life *l, const struct open_send *s, struct fail *f)
 {
     enum attempt_state state = ATTEMPT_SENT_UNKNOWN;
     struct keeper_result done = {0};
-    int r = keeper_query(l->keeper, str_c(s->workspace), str_c(s->action), s->attempt, str_c(s->epoch), &state, &done,
-                         f);
+    int r = keeper_query(l->keeper, str_c(s->workspace), str_c(s->action), s->attempt,
+                         str_c(s->epoch), &state, &done, f);
     if (r != 0)
         return r;
     switch (state) {
@@ -91,7 +92,8 @@ int recover(struct life *l, struct fail *f)
     return r;
 }
 
-/* --- what was approved and not sent, or blocked ---------------------------------------------------------- */
+/* --- what was approved and not sent, or blocked
+ * ---------------------------------------------------------- */
 
 struct sweep {
     enum store_query query;
@@ -111,7 +113,8 @@ static int read_sweep(struct store_tx *tx, void *arg)
     struct store_rows *rows = NULL;
     int r = STORE_SELECT(tx, s->query, &rows, V_C(workspace), V_C(id), V_INT(PAGE));
     while (r == 0 && s->n < PAGE && (r = store_next(rows)) == 0)
-        if (str_copy(s->workspace[s->n], 33, store_text(rows, 0)) && str_copy(s->id[s->n], ID_SIZE, store_text(rows, 1)))
+        if (str_copy(s->workspace[s->n], 33, store_text(rows, 0)) &&
+            str_copy(s->id[s->n], ID_SIZE, store_text(rows, 1)))
             s->n++;
     store_end(rows);
     return r == ERR_DONE ? 0 : r;
@@ -126,7 +129,8 @@ struct soon {
 static int set_soon(struct store_tx *tx, void *arg)
 {
     const struct soon *s = arg;
-    return STORE_EXEC(tx, Q_JOB_IF_NONE, NULL, V_TEXT(s->workspace), V_C(JOB_SEND), V_TEXT(s->id), V_INT(s->now));
+    return STORE_EXEC(tx, Q_JOB_IF_NONE, NULL, V_TEXT(s->workspace), V_C(JOB_SEND), V_TEXT(s->id),
+                      V_INT(s->now));
 }
 
 static int set_now(struct store_tx *tx, void *arg)

@@ -1,6 +1,7 @@
-/* Propose: an agent asks for a call. Judged first (2_classify.c); then one transaction joins an action
- * that is there already, or writes a new one down: denied, held for people (3_hold.c), or about to be
- * sent. A read at tier 0 whose caller waits is written down once, with its answer (6_record.c). */
+/* Propose: an agent asks for a call. Judged first (2_classify.c); then one transaction joins an
+ * action that is there already, or writes a new one down: denied, held for people (3_hold.c), or
+ * about to be sent. A read at tier 0 whose caller waits is written down once, with its answer
+ * (6_record.c). */
 #include "life/inside.h"
 #include "life/join.h"
 
@@ -56,10 +57,11 @@ static int make_extra(struct propose *w)
 static int seal_parts(struct life *l, struct propose *w)
 {
     struct action *a = &w->action;
-    int r = vault_seal(l->o.vault, a->epoch, a->workspace, a->id, "request", buf_view(&w->judged.request.bytes),
-                       &w->sealed_request);
+    int r = vault_seal(l->o.vault, a->epoch, a->workspace, a->id, "request",
+                       buf_view(&w->judged.request.bytes), &w->sealed_request);
     if (r == 0 && w->extra.n > 0)
-        r = vault_seal(l->o.vault, a->epoch, a->workspace, a->id, "extra", buf_view(&w->extra), &w->sealed_extra);
+        r = vault_seal(l->o.vault, a->epoch, a->workspace, a->id, "extra", buf_view(&w->extra),
+                       &w->sealed_extra);
     a->sealed_request = buf_view(&w->sealed_request);
     a->sealed_extra = w->extra.n > 0 ? buf_view(&w->sealed_extra) : STR("");
     return r;
@@ -120,11 +122,13 @@ static int draft(struct life *l, struct propose *w)
 static int check_load(struct store_tx *tx, struct propose *w)
 {
     struct store_rows *rows = NULL;
-    int r = STORE_SELECT(tx, Q_LOAD_GET, &rows, V_TEXT(w->action.workspace), V_TEXT(w->action.agent));
+    int r =
+        STORE_SELECT(tx, Q_LOAD_GET, &rows, V_TEXT(w->action.workspace), V_TEXT(w->action.agent));
     if (r == 0)
         r = store_next(rows);
     if (r == 0 && store_int(rows, 0) >= w->work.l->o.cfg->limit_pending)
-        r = fail_set(w->fail, ERR_TOO_MANY_PENDING, "this agent has %lld undecided actions, the most allowed",
+        r = fail_set(w->fail, ERR_TOO_MANY_PENDING,
+                     "this agent has %lld undecided actions, the most allowed",
                      (long long)store_int(rows, 0));
     store_end(rows);
     return r == ERR_DONE ? 0 : r;
@@ -151,7 +155,8 @@ static int insert_sending(struct store_tx *tx, struct propose *w, struct action 
     if (r == 0)
         r = send_row(tx, w->work.l, a, str_c(key), STR(""));
     if (r == 0 && a->tier == 1)
-        r = STORE_EXEC(tx, Q_NOTICE_ADD, NULL, V_TEXT(a->workspace), V_TEXT(a->id), V_INT(a->proposed_at));
+        r = STORE_EXEC(tx, Q_NOTICE_ADD, NULL, V_TEXT(a->workspace), V_TEXT(a->id),
+                       V_INT(a->proposed_at));
     return r;
 }
 
@@ -174,7 +179,8 @@ static int write_proposal(struct store_tx *tx, void *arg)
     struct propose *w = arg;
     int r = join_find(tx, &w->join);
     if (r == ERR_IDEMPOTENCY_MISMATCH)
-        return fail_field(w->fail, r, "idempotency_key", "this idempotency key belongs to another payload");
+        return fail_field(w->fail, r, "idempotency_key",
+                          "this idempotency key belongs to another payload");
     if (r != 0)
         return r;
     struct action a = w->action; /* the function may run again */
@@ -192,12 +198,14 @@ static int write_proposal(struct store_tx *tx, void *arg)
     return r;
 }
 
-/* --- a read that is written down once ------------------------------------------------------------ */
+/* --- a read that is written down once ------------------------------------------------------------
+ */
 
 static bool read_once(const struct propose *w)
 {
     return w->p->from_proxy && w->p->key.n == 0 && w->p->resume == NULL && w->action.tier == 0 &&
-           w->judged.verdict.decision == DECISION_EXECUTE && operation_is_read(w->judged.request.op);
+           w->judged.verdict.decision == DECISION_EXECUTE &&
+           operation_is_read(w->judged.request.op);
 }
 
 static int start_read(struct life *l, struct propose *w, struct proposed *ret)
@@ -209,9 +217,10 @@ static int start_read(struct life *l, struct propose *w, struct proposed *ret)
     /* The flight keeps the row's texts: the arena moves over to it. */
     struct action *row = &fl->pending_row;
     *row = w->action;
-    struct str *text[] = {&row->workspace, &row->id,       &row->agent,        &row->connection, &row->connector,
-                          &row->operation, &row->product,  &row->method,       &row->path,       &row->account,
-                          &row->payload_hash, &row->join_hash, &row->policy_digest, &row->thread};
+    struct str *text[] = {
+        &row->workspace,    &row->id,        &row->agent,         &row->connection, &row->connector,
+        &row->operation,    &row->product,   &row->method,        &row->path,       &row->account,
+        &row->payload_hash, &row->join_hash, &row->policy_digest, &row->thread};
     for (size_t i = 0; i < sizeof text / sizeof text[0]; i++)
         *text[i] = arena_str(w->arena, *text[i]);
     fl->clear_request = arena_str(w->arena, buf_view(&w->judged.request.bytes));
@@ -226,7 +235,9 @@ static int start_read(struct life *l, struct propose *w, struct proposed *ret)
     if (r != 0) {
         flight_land(l, fl);
         flight_unref(fl);
-        return r == ERR_NOMEM ? r : fail_set(w->fail, ERR_UNAVAILABLE, "the sending process is not ready");
+        return r == ERR_NOMEM
+                   ? r
+                   : fail_set(w->fail, ERR_UNAVAILABLE, "the sending process is not ready");
     }
     memcpy(ret->id, w->id, ID_SIZE);
     ret->flight = fl;
@@ -235,7 +246,8 @@ static int start_read(struct life *l, struct propose *w, struct proposed *ret)
     return 0;
 }
 
-/* --- the whole ------------------------------------------------------------------------------------ */
+/* --- the whole
+ * ------------------------------------------------------------------------------------ */
 
 static int write_and_send(struct life *l, struct propose *w, struct proposed *ret)
 {
@@ -253,7 +265,8 @@ static int write_and_send(struct life *l, struct propose *w, struct proposed *re
     r = life_work(l, write_proposal, &w->work);
     bool joined = r == 0 && w->join.joined;
     if (sends && r == 0 && !joined &&
-        hand_over(l, w->arena, &w->action, buf_view(&w->judged.request.bytes), STR(""), NULL, 0) != 0)
+        hand_over(l, w->arena, &w->action, buf_view(&w->judged.request.bytes), STR(""), NULL, 0) !=
+            0)
         log_event(LOG_WARN, "life.not_handed_over", KV_C("action", w->id));
     if (sends)
         pthread_rwlock_unlock(&l->egress);
@@ -278,9 +291,11 @@ static int check_sendable(struct life *l, const struct propose *w, struct fail *
     if (w->judged.verdict.decision != DECISION_EXECUTE)
         return 0;
     char op[160];
-    snprintf(op, sizeof op, "%s/%s", w->judged.connector->name, w->judged.request.op != NULL ? w->judged.request.op->name : "");
+    snprintf(op, sizeof op, "%s/%s", w->judged.connector->name,
+             w->judged.request.op != NULL ? w->judged.request.op->name : "");
     if (life_frozen(l, w->action.workspace, w->action.agent, w->action.connection, str_c(op)))
-        return fail_set(f, ERR_FROZEN, "an operator has stopped this kind of call for now; nothing was sent");
+        return fail_set(f, ERR_FROZEN,
+                        "an operator has stopped this kind of call for now; nothing was sent");
     return l->ready ? 0 : fail_set(f, ERR_UNAVAILABLE, "not ready to send yet; please try again");
 }
 

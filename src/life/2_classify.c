@@ -1,5 +1,5 @@
-/* Classify: what is this call, and what does policy say about it? The request is made canonical once,
- * here, and everything after works on those bytes. Nothing is stored. */
+/* Classify: what is this call, and what does policy say about it? The request is made canonical
+ * once, here, and everything after works on those bytes. Nothing is stored. */
 #include "life/inside.h"
 
 void judged_free(struct judged *j)
@@ -35,9 +35,11 @@ int judge(struct life *l, const struct proposal *p, struct judged *ret, struct f
                      p->connection->connector);
     if (r == 0)
         r = request_build(j.connector, &p->in, &j.request, f);
-    if (r == 0 && p->operation.n > 0 && !(j.request.op != NULL && str_eq_c(p->operation, j.request.op->name)))
+    if (r == 0 && p->operation.n > 0 &&
+        !(j.request.op != NULL && str_eq_c(p->operation, j.request.op->name)))
         r = fail_field(f, ERR_OPERATION_MISMATCH, "operation", "method and path name %s",
-                       j.request.op != NULL ? j.request.op->name : "no operation of this connector");
+                       j.request.op != NULL ? j.request.op->name
+                                            : "no operation of this connector");
     if (r != 0) {
         judged_free(&j);
         return r;
@@ -47,8 +49,8 @@ int judge(struct life *l, const struct proposal *p, struct judged *ret, struct f
     return 0;
 }
 
-int judge_again(struct life *l, const struct roster *roster, const struct action *a, struct str request,
-                struct judged *ret, struct fail *f)
+int judge_again(struct life *l, const struct roster *roster, const struct action *a,
+                struct str request, struct judged *ret, struct fail *f)
 {
     const struct agent *agent = roster_agent(roster, a->agent);
     const struct connection *con = life_connection(roster, a);

@@ -1,5 +1,6 @@
-/* Hold: what a paused action is bound to, until when, and who may let it go on. The binding names all
- * that must not change between a person's click and the send; changing any of it is a new revision. */
+/* Hold: what a paused action is bound to, until when, and who may let it go on. The binding names
+ * all that must not change between a person's click and the send; changing any of it is a new
+ * revision. */
 #include "life/inside.h"
 
 #include <stdio.h>
@@ -12,7 +13,8 @@ static const json_t *at_pointer(const struct judged *j, const char *pointer)
 }
 
 /* When the provider made what this call depends on, if it was made through us. 0: not known. */
-static int made_at(struct store_tx *tx, const struct action *a, const struct judged *j, int64_t *ret)
+static int made_at(struct store_tx *tx, const struct action *a, const struct judged *j,
+                   int64_t *ret)
 {
     *ret = 0;
     const struct operation *op = j->request.op;
@@ -68,7 +70,8 @@ static const char *evidence_text(enum evidence e)
     return "impossible";
 }
 
-int hold_bind(struct store_tx *tx, struct life *l, struct action *a, struct arena *ar, const struct judged *j)
+int hold_bind(struct store_tx *tx, struct life *l, struct action *a, struct arena *ar,
+              const struct judged *j)
 {
     int r = deadlines(tx, l, a, j);
     if (r != 0)
@@ -108,15 +111,19 @@ int hold_bind(struct store_tx *tx, struct life *l, struct action *a, struct aren
     return r;
 }
 
-int hold_again(struct store_tx *tx, struct work *w, struct action *a, struct arena *ar, const struct judged *j)
+int hold_again(struct store_tx *tx, struct work *w, struct action *a, struct arena *ar,
+               const struct judged *j)
 {
     a->revision++;
     a->decided_at = 0;
     int r = hold_bind(tx, w->l, a, ar, j);
-    return r != 0 ? r : life_advance(tx, w, a, EVENT_stricter, &(struct advance){.channel = STR("policy")});
+    return r != 0 ? r
+                  : life_advance(tx, w, a, EVENT_stricter,
+                                 &(struct advance){.channel = STR("policy")});
 }
 
-/* --- withdrawing --------------------------------------------------------------------------------- */
+/* --- withdrawing ---------------------------------------------------------------------------------
+ */
 
 struct cancel {
     struct work work; /* first */
@@ -160,10 +167,12 @@ static int write_cancel(struct store_tx *tx, void *arg)
         return fail_set(c->fail, ERR_NOT_CANCELLABLE, "the action is %s", state_text(a.state));
     c->revoke = true;
     c->until = a.execute_by;
-    return life_advance(tx, &c->work, &a, ev, &(struct advance){.by = c->agent, .channel = STR("api")});
+    return life_advance(tx, &c->work, &a, ev,
+                        &(struct advance){.by = c->agent, .channel = STR("api")});
 }
 
-/* keeper remembers what must never be executed, in case the database is put back to an older state. */
+/* keeper remembers what must never be executed, in case the database is put back to an older state.
+ */
 static void tell_keeper(struct life *l, struct str workspace, struct str id, int64_t until)
 {
     struct revocation rev = {REVOKE_ACTION, workspace, id, until, true};
@@ -171,7 +180,8 @@ static void tell_keeper(struct life *l, struct str workspace, struct str id, int
         log_event(LOG_WARN, "life.revoke_not_heard", KV_S("action", id));
 }
 
-int life_cancel(struct life *l, struct str workspace, struct str id, const struct agent *agent, struct fail *f)
+int life_cancel(struct life *l, struct str workspace, struct str id, const struct agent *agent,
+                struct fail *f)
 {
     struct cancel *c = calloc(1, sizeof *c);
     if (c == NULL)

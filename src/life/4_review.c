@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- which votes count ---------------------------------------------------------------------------- */
+/* --- which votes count
+ * ---------------------------------------------------------------------------- */
 
 static bool mac_right(struct life *l, const struct action *a, const struct action_vote *v)
 {
@@ -29,8 +30,9 @@ static bool mac_right(struct life *l, const struct action *a, const struct actio
 }
 
 /* NULL if the vote counts towards approval, else why it does not, for people to read. */
-static const char *why_not(struct life *l, const struct roster *r, const struct action *a, const struct action_vote *v,
-                           const json_t *quorum, const struct agent *agent)
+static const char *why_not(struct life *l, const struct roster *r, const struct action *a,
+                           const struct action_vote *v, const json_t *quorum,
+                           const struct agent *agent)
 {
     const struct person *p = roster_person(r, v->person);
     if (v->decision != VOTE_APPROVE)
@@ -54,8 +56,8 @@ static const char *why_not(struct life *l, const struct roster *r, const struct 
     return NULL;
 }
 
-void life_count(struct life *l, const struct roster *r, const struct action *a, const struct action_vote *v, size_t n,
-                const char **why, struct quorum_state *ret)
+void life_count(struct life *l, const struct roster *r, const struct action *a,
+                const struct action_vote *v, size_t n, const char **why, struct quorum_state *ret)
 {
     *ret = (struct quorum_state){0};
     json_t *quorum = json_loadb(a->quorum.p, a->quorum.n, 0, NULL);
@@ -64,7 +66,7 @@ void life_count(struct life *l, const struct roster *r, const struct action *a, 
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         why[i] = quorum == NULL || approver == NULL ? "cannot be judged just now"
-                                                     : why_not(l, r, a, &v[i], quorum, agent);
+                                                    : why_not(l, r, a, &v[i], quorum, agent);
         if (why[i] == NULL)
             approver[count++] = roster_person(r, v[i].person);
     }
@@ -74,10 +76,11 @@ void life_count(struct life *l, const struct roster *r, const struct action *a, 
     json_decref(quorum);
 }
 
-/* --- who may, and when ------------------------------------------------------------------------------ */
+/* --- who may, and when
+ * ------------------------------------------------------------------------------ */
 
-int life_may_vote(struct life *l, const struct roster *r, const struct action *a, const struct person *p,
-                  struct fail *f)
+int life_may_vote(struct life *l, const struct roster *r, const struct action *a,
+                  const struct person *p, struct fail *f)
 {
     if (a->state == STATE_EXPIRED || (a->state == STATE_PENDING && a->decide_by <= life_now(l)))
         return fail_set(f, ERR_EXPIRED, "the time to decide has run out");
@@ -85,20 +88,23 @@ int life_may_vote(struct life *l, const struct roster *r, const struct action *a
         return fail_set(f, ERR_ALREADY_DECIDED, "the action is already %s", state_text(a->state));
     json_t *quorum = json_loadb(a->quorum.p, a->quorum.n, 0, NULL);
     const struct agent *agent = roster_agent(r, a->agent);
-    int err = quorum == NULL || agent == NULL ? ERR_NOT_AN_APPROVER : quorum_may_vote(quorum, r, agent, p);
+    int err = quorum == NULL || agent == NULL ? ERR_NOT_AN_APPROVER
+                                              : quorum_may_vote(quorum, r, agent, p);
     json_decref(quorum);
     if (err == ERR_OWN_ACTION)
-        return fail_set(f, err, "you own the agent that proposed this; somebody else has to decide");
+        return fail_set(f, err,
+                        "you own the agent that proposed this; somebody else has to decide");
     if (err != 0)
         return fail_set(f, err, "policy does not name you among the approvers of this action");
     if (!str_eq_c(a->evidence, "session"))
-        return fail_set(f, ERR_STEP_UP_REQUIRED, "policy asks for %.*s evidence at this tier", STR_FMT(a->evidence));
+        return fail_set(f, ERR_STEP_UP_REQUIRED, "policy asks for %.*s evidence at this tier",
+                        STR_FMT(a->evidence));
     return 0;
 }
 
 /* "alice@example.com and bob@example.com" */
-static void name_deciders(const struct roster *r, const struct action *a, const struct action_vote *v, size_t n,
-                          char *out, size_t size)
+static void name_deciders(const struct roster *r, const struct action *a,
+                          const struct action_vote *v, size_t n, char *out, size_t size)
 {
     size_t used = 0;
     out[0] = '\0';
@@ -116,8 +122,8 @@ static void name_deciders(const struct roster *r, const struct action *a, const 
     }
 }
 
-static int refuse_decided(const struct roster *r, const struct action *a, const struct action_vote *v, size_t n,
-                          struct fail *f)
+static int refuse_decided(const struct roster *r, const struct action *a,
+                          const struct action_vote *v, size_t n, struct fail *f)
 {
     char who[160];
     name_deciders(r, a, v, n, who, sizeof who);
@@ -125,7 +131,8 @@ static int refuse_decided(const struct roster *r, const struct action *a, const 
                     who[0] != '\0' ? ", decided by " : "", who);
 }
 
-/* --- casting ---------------------------------------------------------------------------------------- */
+/* --- casting
+ * ---------------------------------------------------------------------------------------- */
 
 struct cast {
     struct work work; /* first */
@@ -168,7 +175,8 @@ static int check_cast(struct cast *c)
     if (r == ERR_EXPIRED)
         return fail_set(c->fail, r, "%s", why.detail);
     if (b->revision != a->revision || !str_eq(b->binding, a->binding))
-        return fail_set(c->fail, ERR_STALE_REVISION, "the action is now at revision %lld with another binding",
+        return fail_set(c->fail, ERR_STALE_REVISION,
+                        "the action is now at revision %lld with another binding",
                         (long long)a->revision);
     if (r == 0 && !str_eq(b->evidence, a->evidence))
         r = ERR_STEP_UP_REQUIRED;
@@ -194,9 +202,10 @@ static int write_vote(struct store_tx *tx, struct cast *c)
                      .evidence = b->evidence};
     int r = vote_mac(key, version, &v, mac);
     if (r == 0)
-        r = STORE_EXEC(tx, Q_VOTE_SET, NULL, V_TEXT(a->workspace), V_TEXT(a->id), V_INT(a->revision), V_TEXT(v.person),
-                       V_C(decision_text(v.decision)), V_TEXT(v.binding), V_OPT(b->reason), V_OPT(b->option),
-                       V_INT(v.at), V_INT(v.auth_time), V_TEXT(v.session), V_TEXT(v.evidence), V_C(mac));
+        r = STORE_EXEC(tx, Q_VOTE_SET, NULL, V_TEXT(a->workspace), V_TEXT(a->id),
+                       V_INT(a->revision), V_TEXT(v.person), V_C(decision_text(v.decision)),
+                       V_TEXT(v.binding), V_OPT(b->reason), V_OPT(b->option), V_INT(v.at),
+                       V_INT(v.auth_time), V_TEXT(v.session), V_TEXT(v.evidence), V_C(mac));
     return r != 0 ? r : action_votes(tx, c->arena, a, c->vote, VOTES_MAX, &c->n);
 }
 
@@ -235,15 +244,18 @@ static int resolve(struct store_tx *tx, struct cast *c, const struct quorum_stat
         a->rejection_option = c->b->option;
         c->rejected = true;
         struct str who = str_c(arena_printf(c->arena, "[\"%s\"]", c->b->person->id));
-        return life_advance(tx, &c->work, a, EVENT_reject, &(struct advance){.approvers = who, .channel = STR("web")});
+        return life_advance(tx, &c->work, a, EVENT_reject,
+                            &(struct advance){.approvers = who, .channel = STR("web")});
     }
     if (q->met) {
         a->decided_at = life_now(l);
         c->approved = true;
-        return life_advance(tx, &c->work, a, EVENT_approve,
-                            &(struct advance){.approvers = approvers_text(c), .channel = STR("web")});
+        return life_advance(
+            tx, &c->work, a, EVENT_approve,
+            &(struct advance){.approvers = approvers_text(c), .channel = STR("web")});
     }
-    int r = STORE_EXEC(tx, Q_ACTION_GIVEN, NULL, V_TEXT(a->workspace), V_TEXT(a->id), V_INT(q->given), V_INT(seq));
+    int r = STORE_EXEC(tx, Q_ACTION_GIVEN, NULL, V_TEXT(a->workspace), V_TEXT(a->id),
+                       V_INT(q->given), V_INT(seq));
     if (r == 0)
         work_changed(&c->work, a, seq, false, -1);
     return r;
@@ -268,8 +280,10 @@ static int cast_vote(struct store_tx *tx, void *arg)
     life_count(l, c->b->roster, &c->action, c->vote, c->n, c->why, &q);
     int64_t seq = 0;
     struct str who = str_c(arena_printf(c->arena, "[\"%s\"]", c->b->person->id));
-    r = life_audit(tx, l, &c->action, AUDIT_VOTE_CAST,
-                   &(struct advance){.approvers = who, .channel = STR("web"), .evidence = c->b->evidence}, &seq);
+    r = life_audit(
+        tx, l, &c->action, AUDIT_VOTE_CAST,
+        &(struct advance){.approvers = who, .channel = STR("web"), .evidence = c->b->evidence},
+        &seq);
     return r != 0 ? r : resolve(tx, c, &q, seq);
 }
 
@@ -292,13 +306,15 @@ static void after_vote(struct life *l, struct cast *c, int r)
     if (r == 0 && c->approved)
         life_execute(l, c->b->workspace, c->b->action);
     if (r == 0 && c->rejected) {
-        struct revocation rev = {REVOKE_ACTION, c->b->workspace, c->b->action, c->action.execute_by, true};
+        struct revocation rev = {REVOKE_ACTION, c->b->workspace, c->b->action, c->action.execute_by,
+                                 true};
         if (keeper_revoke(l->keeper, &rev) != 0)
             log_event(LOG_WARN, "life.revoke_not_heard", KV_S("action", c->b->action));
     }
     if (r == ERR_EXPIRED)
         jobs_poke(l);
-    if (r == ERR_OWN_ACTION || r == ERR_NOT_AN_APPROVER || r == ERR_STALE_REVISION || r == ERR_STEP_UP_REQUIRED) {
+    if (r == ERR_OWN_ACTION || r == ERR_NOT_AN_APPROVER || r == ERR_STALE_REVISION ||
+        r == ERR_STEP_UP_REQUIRED) {
         atomic_fetch_add(&l->stat.votes_refused, 1);
         if (life_work(l, write_refusal, &c->work) != 0)
             log_event(LOG_ERROR, "life.refusal_not_audited", KV_S("action", c->b->action));
@@ -322,7 +338,8 @@ int life_vote(struct life *l, const struct ballot *b, struct fail *f)
     return r;
 }
 
-/* --- settling an unknown outcome --------------------------------------------------------------------- */
+/* --- settling an unknown outcome
+ * --------------------------------------------------------------------- */
 
 struct settle {
     struct work work; /* first */
@@ -341,19 +358,20 @@ static int write_settled(struct store_tx *tx, void *arg)
     if (r != 0)
         return fail_set(s->fail, r, "there is no such action");
     if (a.state != STATE_UNKNOWN)
-        return fail_set(s->fail, ERR_ALREADY_DECIDED, "the action is %s, its outcome is not in doubt",
-                        state_text(a.state));
+        return fail_set(s->fail, ERR_ALREADY_DECIDED,
+                        "the action is %s, its outcome is not in doubt", state_text(a.state));
     struct str who = str_c(arena_printf(s->arena, "[\"%s\"]", s->person->id));
     if (!s->succeeded)
         a.error_code = STR("reconciled_failed");
     else
         a.error_code = STR("");
-    return life_advance(tx, &s->work, &a, s->succeeded ? EVENT_settle_succeeded : EVENT_settle_failed,
-                        &(struct advance){.approvers = who, .channel = STR("web"), .evidence = s->evidence});
+    return life_advance(
+        tx, &s->work, &a, s->succeeded ? EVENT_settle_succeeded : EVENT_settle_failed,
+        &(struct advance){.approvers = who, .channel = STR("web"), .evidence = s->evidence});
 }
 
-int life_reconcile(struct life *l, const struct person *p, struct str workspace, struct str id, bool succeeded,
-                   struct str evidence, struct fail *f)
+int life_reconcile(struct life *l, const struct person *p, struct str workspace, struct str id,
+                   bool succeeded, struct str evidence, struct fail *f)
 {
     struct settle *s = calloc(1, sizeof *s);
     if (s == NULL)

@@ -1,13 +1,13 @@
-/* Execute: an approved action is checked once more, keeper is asked for a grant, the intent to send is
- * committed, and only then is the order handed over. Nothing here knows a credential. */
+/* Execute: an approved action is checked once more, keeper is asked for a grant, the intent to send
+ * is committed, and only then is the order handed over. Nothing here knows a credential. */
 #include "life/inside.h"
 
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The key that the provider sees, the same for every attempt: derived from the action's id, which was
- * there before anybody was asked. "" where the operation takes none. */
+/* The key that the provider sees, the same for every attempt: derived from the action's id, which
+ * was there before anybody was asked. "" where the operation takes none. */
 void idem_key(const struct action *a, const struct operation *op, char out[IDEM_KEY_SIZE])
 {
     out[0] = '\0';
@@ -22,15 +22,18 @@ void idem_key(const struct action *a, const struct operation *op, char out[IDEM_
     sodium_bin2base64(out, IDEM_KEY_SIZE, h, sizeof h, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
-int send_row(struct store_tx *tx, struct life *l, const struct action *a, struct str key, struct str grant)
+int send_row(struct store_tx *tx, struct life *l, const struct action *a, struct str key,
+             struct str grant)
 {
     char epoch[33];
     identity_epoch(l, epoch);
-    return STORE_EXEC(tx, Q_SEND_INSERT, NULL, V_TEXT(a->workspace), V_TEXT(a->id), V_INT(a->attempt),
-                      V_INT(a->revision), V_C(epoch), V_OPT(key), V_OPT(grant), V_INT(life_now(l)));
+    return STORE_EXEC(tx, Q_SEND_INSERT, NULL, V_TEXT(a->workspace), V_TEXT(a->id),
+                      V_INT(a->attempt), V_INT(a->revision), V_C(epoch), V_OPT(key), V_OPT(grant),
+                      V_INT(life_now(l)));
 }
 
-/* --- the order --------------------------------------------------------------------------------------- */
+/* --- the order
+ * --------------------------------------------------------------------------------------- */
 
 struct credential {
     struct str workspace, connection;
@@ -43,7 +46,8 @@ static int read_credential(struct store_tx *tx, void *arg)
     struct credential *c = arg;
     buf_clear(&c->box);
     struct store_rows *rows = NULL;
-    int r = STORE_SELECT(tx, Q_CREDENTIAL_GET, &rows, V_TEXT(c->workspace), V_TEXT(c->connection), V_INT(c->version));
+    int r = STORE_SELECT(tx, Q_CREDENTIAL_GET, &rows, V_TEXT(c->workspace), V_TEXT(c->connection),
+                         V_INT(c->version));
     if (r == 0)
         r = store_next(rows);
     if (r == 0)
@@ -58,8 +62,8 @@ struct order {
     char key[IDEM_KEY_SIZE], epoch[33];
 };
 
-static void fill_votes(struct arena *ar, struct exec_order *o, const struct action *a, const struct action_vote *v,
-                       size_t n)
+static void fill_votes(struct arena *ar, struct exec_order *o, const struct action *a,
+                       const struct action_vote *v, size_t n)
 {
     struct vote *out = arena_alloc(ar, (n + 1) * sizeof *out);
     for (size_t i = 0; out != NULL && i < n; i++)
@@ -123,8 +127,8 @@ static int make_order(struct life *l, struct arena *ar, const struct action *a, 
     return r;
 }
 
-int hand_over(struct life *l, struct arena *ar, const struct action *a, struct str request, struct str grant,
-              const struct action_vote *v, size_t n)
+int hand_over(struct life *l, struct arena *ar, const struct action *a, struct str request,
+              struct str grant, const struct action_vote *v, size_t n)
 {
     struct order order;
     int r = make_order(l, ar, a, request, v, n, &order);
@@ -136,7 +140,8 @@ int hand_over(struct life *l, struct arena *ar, const struct action *a, struct s
     return r;
 }
 
-/* --- from approved to sending -------------------------------------------------------------------------- */
+/* --- from approved to sending
+ * -------------------------------------------------------------------------- */
 
 struct execute {
     struct work work; /* first */
@@ -190,12 +195,14 @@ static int write_stricter(struct store_tx *tx, void *arg)
     if (!e->judged_ok || e->judged.verdict.decision != DECISION_HOLD) {
         /* Policy now never allows it, or what it was for is gone: nobody is to be asked again. */
         a.error_code = STR("denied-by-policy");
-        return life_advance(tx, &e->work, &a, EVENT_cancel_approved, &(struct advance){.channel = STR("policy")});
+        return life_advance(tx, &e->work, &a, EVENT_cancel_approved,
+                            &(struct advance){.channel = STR("policy")});
     }
     return hold_again(tx, &e->work, &a, e->arena, &e->judged);
 }
 
-/* Do gate's own checks still hold? keeper makes them all again; these keep a hopeless order from it. */
+/* Do gate's own checks still hold? keeper makes them all again; these keep a hopeless order from
+ * it. */
 static bool still_good(struct life *l, struct execute *e)
 {
     struct quorum_state q;
@@ -254,9 +261,11 @@ static void send_granted(struct life *l, struct execute *e)
     int r = life_work(l, write_sending, &e->work);
     if (r != 0)
         return; /* somebody else was quicker, or the store is down: the sweep comes by */
-    r = hand_over(l, e->arena, &e->action, buf_view(&e->request), buf_view(&e->grant), e->vote, e->n);
+    r = hand_over(l, e->arena, &e->action, buf_view(&e->request), buf_view(&e->grant), e->vote,
+                  e->n);
     if (r != 0)
-        log_event(LOG_WARN, "life.not_handed_over", KV_S("action", e->id), KV_C("why", err_name(r)));
+        log_event(LOG_WARN, "life.not_handed_over", KV_S("action", e->id),
+                  KV_C("why", err_name(r)));
 }
 
 static bool event_for(enum state s, enum life_event *ret)
@@ -279,7 +288,8 @@ static void execute_loaded(struct life *l, struct execute *e)
     }
     int r = action_request(l->o.vault, a, &e->request);
     if (r != 0) {
-        log_event(LOG_ERROR, "life.payload_unreadable", KV_S("action", e->id), KV_C("why", err_name(r)));
+        log_event(LOG_ERROR, "life.payload_unreadable", KV_S("action", e->id),
+                  KV_C("why", err_name(r)));
         return;
     }
     e->judged_ok = judge_again(l, e->roster, a, buf_view(&e->request), &e->judged, NULL) == 0;

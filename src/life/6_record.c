@@ -1,6 +1,6 @@
 /* Record: what became of a call, as keeper reports it, becomes a state: succeeded means exactly one
- * effect, failed means none, anything else is unknown. keeper keeps the result until it is told that
- * this is committed. */
+ * effect, failed means none, anything else is unknown. keeper keeps the result until it is told
+ * that this is committed. */
 #include "life/inside.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 enum fate {
     FATE_LOST = 0, /* may have had its effect: nobody can say */
     FATE_SUCCEEDED,
-    FATE_FAILED,   /* no effect */
+    FATE_FAILED, /* no effect */
     FATE_DECLINED,
     FATE_BLOCKED,  /* no effect; the credential or the end user needs to act */
     FATE_UNSENT,   /* no byte left: may be sent again */
@@ -27,12 +27,14 @@ struct record {
     const struct operation *op;
     bool hold_on_limit;
     int64_t first_sent;
+    bool in_doubt; /* an earlier attempt may have had its effect */
     struct buf packed, sealed, request, sealed_request, sealed_extra;
     struct judged judged;
     bool gone; /* nothing to record: not sending, or another attempt */
 };
 
-/* --- fate ------------------------------------------------------------------------------------------- */
+/* --- fate
+ * ------------------------------------------------------------------------------------------- */
 
 #define AGAIN_MAX 5 /* attempts of one idempotent call before a person is asked */
 
@@ -40,8 +42,9 @@ static bool may_repeat(const struct record *rec)
 {
     const struct operation *op = rec->op;
     int64_t now = life_now(rec->work.l);
-    return op != NULL && op->idem != IDEM_NONE && rec->action.tier >= 2 && rec->r->attempt < AGAIN_MAX &&
-           rec->first_sent > 0 && now < rec->first_sent + op->idem_window / 10 * 9;
+    return op != NULL && op->idem != IDEM_NONE && rec->action.tier >= 2 &&
+           rec->r->attempt < AGAIN_MAX && rec->first_sent > 0 &&
+           now < rec->first_sent + op->idem_window / 10 * 9;
 }
 
 static enum fate unclear(const struct record *rec)
@@ -89,20 +92,33 @@ static enum fate refused(const struct record *rec)
     }
 }
 
-static enum fate fate_of(const struct record *rec)
+static enum fate fate_alone(const struct record *rec)
 {
     switch (rec->r->kind) {
     case RESULT_ANSWERED:
         return answered(rec);
     case RESULT_NOT_SENT:
         /* A destination that is not allowed does not become allowed by trying again. */
-        return rec->action.tier >= 2 && rec->r->refusal != ERR_K_DESTINATION ? FATE_UNSENT : FATE_FAILED;
+        return rec->action.tier >= 2 && rec->r->refusal != ERR_K_DESTINATION ? FATE_UNSENT
+                                                                             : FATE_FAILED;
     case RESULT_REFUSED:
         return refused(rec);
     case RESULT_UNKNOWN:
         break;
     }
     return unclear(rec);
+}
+
+/* What this attempt says, seen with the ones before: after an attempt whose fate is not known, a
+ * refusal or a call that never left proves nothing about the first. */
+static enum fate fate_of(const struct record *rec)
+{
+    enum fate fate = fate_alone(rec);
+    bool proves = fate == FATE_SUCCEEDED || fate == FATE_DECLINED || fate == FATE_AGAIN;
+    if (!rec->in_doubt || proves || operation_is_read(rec->op))
+        return fate;
+    bool refused_for_good = fate == FATE_FAILED || fate == FATE_STRICTER;
+    return !refused_for_good && may_repeat(rec) ? FATE_AGAIN : FATE_LOST;
 }
 
 static const char *error_code_for(const struct record *rec, enum fate fate)
@@ -121,7 +137,8 @@ static const char *error_code_for(const struct record *rec, enum fate fate)
     return r->kind == RESULT_UNKNOWN && fate != FATE_FAILED ? "reply_lost" : "upstream_unreachable";
 }
 
-/* --- the result as it is stored ------------------------------------------------------------------------ */
+/* --- the result as it is stored
+ * ------------------------------------------------------------------------ */
 
 /* [[name, value]] into an object; a name that came twice is joined as RFC 9110 5.3 allows. */
 static json_t *header_object(const json_t *pairs)
@@ -136,7 +153,8 @@ static json_t *header_object(const json_t *pairs)
         if (name == NULL || value == NULL)
             continue;
         const char *before = json_string_value(json_object_get(o, name));
-        json_object_set_new(o, name, before != NULL ? json_sprintf("%s, %s", before, value) : json_string(value));
+        json_object_set_new(
+            o, name, before != NULL ? json_sprintf("%s, %s", before, value) : json_string(value));
     }
     return o;
 }
@@ -148,7 +166,8 @@ static int pack_result(struct record *rec)
     const struct action *a = &rec->action;
     if (r->kind != RESULT_ANSWERED)
         return 0;
-    json_t *meta = json_pack("{s:i, s:o}", "status", r->status, "headers", header_object(r->headers));
+    json_t *meta =
+        json_pack("{s:i, s:o}", "status", r->status, "headers", header_object(r->headers));
     if (meta == NULL)
         return ERR_NOMEM;
     if (r->body_omitted) {
@@ -158,7 +177,8 @@ static int pack_result(struct record *rec)
     int err = result_pack(meta, r->body_omitted ? STR("") : buf_view(&r->body), &rec->packed);
     json_decref(meta);
     if (err == 0)
-        err = vault_seal(l->o.vault, a->epoch, a->workspace, a->id, "result", buf_view(&rec->packed), &rec->sealed);
+        err = vault_seal(l->o.vault, a->epoch, a->workspace, a->id, "result",
+                         buf_view(&rec->packed), &rec->sealed);
     return err;
 }
 
@@ -167,16 +187,19 @@ static int remember(struct store_tx *tx, struct record *rec)
 {
     const struct operation *op = rec->op;
     json_t *body = NULL;
-    if (op == NULL || op->remember_kind == NULL || json_read(buf_view(&rec->r->body), &body, NULL) != 0)
+    if (op == NULL || op->remember_kind == NULL ||
+        json_read(buf_view(&rec->r->body), &body, NULL) != 0)
         return 0;
     struct str key = json_text(json_at(body, str_c(op->remember_key)));
     int64_t at = 0;
-    if (op->remember_at == NULL || time_parse(json_text(json_at(body, str_c(op->remember_at))), &at) != 0)
+    if (op->remember_at == NULL ||
+        time_parse(json_text(json_at(body, str_c(op->remember_at))), &at) != 0)
         at = rec->r->started_at;
     int r = 0;
     if (key.n > 0 && key.n <= 200)
-        r = STORE_EXEC(tx, Q_REMEMBER, NULL, V_TEXT(rec->action.workspace), V_TEXT(rec->action.connection),
-                       V_C(op->remember_kind), V_TEXT(key), V_INT(at));
+        r = STORE_EXEC(tx, Q_REMEMBER, NULL, V_TEXT(rec->action.workspace),
+                       V_TEXT(rec->action.connection), V_C(op->remember_kind), V_TEXT(key),
+                       V_INT(at));
     json_decref(body);
     return r;
 }
@@ -184,16 +207,18 @@ static int remember(struct store_tx *tx, struct record *rec)
 static int end_send_row(struct store_tx *tx, const struct record *rec, enum fate fate)
 {
     static const char *const word[] = {
-        [FATE_LOST] = "unknown",     [FATE_SUCCEEDED] = "succeeded", [FATE_FAILED] = "failed",
+        [FATE_LOST] = "unknown",      [FATE_SUCCEEDED] = "succeeded", [FATE_FAILED] = "failed",
         [FATE_DECLINED] = "declined", [FATE_BLOCKED] = "blocked",     [FATE_UNSENT] = "not_sent",
-        [FATE_AGAIN] = "unknown",    [FATE_STRICTER] = "not_sent",
+        [FATE_AGAIN] = "unknown",     [FATE_STRICTER] = "not_sent",
     };
     return STORE_EXEC(tx, Q_SEND_END, NULL, V_TEXT(rec->action.workspace), V_TEXT(rec->action.id),
-                      V_INT(rec->r->attempt), V_C(word[fate]), V_INT(life_now(rec->work.l)), V_OPT_INT(rec->r->status),
-                      V_OPT(str_c(error_code_for(rec, fate))), V_OPT(str_c(rec->r->answer.provider_request_id)));
+                      V_INT(rec->r->attempt), V_C(word[fate]), V_INT(life_now(rec->work.l)),
+                      V_OPT_INT(rec->r->status), V_OPT(str_c(error_code_for(rec, fate))),
+                      V_OPT(str_c(rec->r->answer.provider_request_id)));
 }
 
-/* --- an action that has a row ----------------------------------------------------------------------------- */
+/* --- an action that has a row
+ * ----------------------------------------------------------------------------- */
 
 static int64_t delay_after(int64_t attempt, int64_t least, int64_t most)
 {
@@ -203,7 +228,8 @@ static int64_t delay_after(int64_t attempt, int64_t least, int64_t most)
 
 static int try_later(struct store_tx *tx, const struct record *rec, int64_t delay)
 {
-    return job_set(tx, rec->action.workspace, JOB_SEND, rec->action.id, life_now(rec->work.l) + delay, 0);
+    return job_set(tx, rec->action.workspace, JOB_SEND, rec->action.id,
+                   life_now(rec->work.l) + delay, 0);
 }
 
 static int go_back(struct store_tx *tx, struct record *rec, const struct advance *how)
@@ -259,10 +285,12 @@ static int apply(struct store_tx *tx, struct record *rec, enum fate fate, const 
 static int first_sent(struct store_tx *tx, struct record *rec)
 {
     struct store_rows *rows = NULL;
-    int r = STORE_SELECT(tx, Q_SEND_FIRST, &rows, V_TEXT(rec->action.workspace), V_TEXT(rec->action.id));
+    int r = STORE_SELECT(tx, Q_SEND_FIRST, &rows, V_TEXT(rec->action.workspace),
+                         V_TEXT(rec->action.id));
     if (r == 0)
         r = store_next(rows);
     rec->first_sent = r == 0 ? store_int(rows, 0) : 0;
+    rec->in_doubt = r == 0 && store_int(rows, 1) < rec->r->attempt;
     store_end(rows);
     return r == ERR_DONE ? 0 : r;
 }
@@ -298,7 +326,8 @@ static int write_record(struct store_tx *tx, void *arg)
     return r == 0 ? apply(tx, rec, fate, &how) : r;
 }
 
-/* --- a read that is written down once ------------------------------------------------------------------------ */
+/* --- a read that is written down once
+ * ------------------------------------------------------------------------ */
 
 static int write_read(struct store_tx *tx, void *arg)
 {
@@ -333,13 +362,17 @@ static int seal_read(struct life *l, struct record *rec)
 {
     struct flight *fl = rec->flight;
     const struct action *a = &fl->pending_row;
-    int r = vault_seal(l->o.vault, a->epoch, a->workspace, a->id, "request", fl->clear_request, &rec->sealed_request);
+    int r = vault_seal(l->o.vault, a->epoch, a->workspace, a->id, "request", fl->clear_request,
+                       &rec->sealed_request);
     if (r == 0 && fl->clear_extra.n > 0)
-        r = vault_seal(l->o.vault, a->epoch, a->workspace, a->id, "extra", fl->clear_extra, &rec->sealed_extra);
+        r = vault_seal(l->o.vault, a->epoch, a->workspace, a->id, "extra", fl->clear_extra,
+                       &rec->sealed_extra);
     return r;
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------------- */
+/* --- the whole
+ * -------------------------------------------------------------------------------------------------
+ */
 
 /* The waiting request gets the very result: after the commit and before it is woken. */
 static void give_to_flight(struct work *w)
@@ -361,7 +394,8 @@ static void give_to_flight(struct work *w)
 static int load_record(struct store_tx *tx, void *arg)
 {
     struct record *rec = arg;
-    return action_load(tx, rec->arena, str_c(rec->r->workspace), str_c(rec->r->action), &rec->action);
+    return action_load(tx, rec->arena, str_c(rec->r->workspace), str_c(rec->r->action),
+                       &rec->action);
 }
 
 static bool held_on_limit(struct life *l, const struct action *a)
@@ -377,7 +411,8 @@ static bool held_on_limit(struct life *l, const struct action *a)
 /* What keeper's present policy asks for, in case it has become stricter than what was bound. */
 static void judge_now(struct life *l, struct record *rec)
 {
-    if (rec->r->kind != RESULT_REFUSED || action_request(l->o.vault, &rec->action, &rec->request) != 0)
+    if (rec->r->kind != RESULT_REFUSED ||
+        action_request(l->o.vault, &rec->action, &rec->request) != 0)
         return;
     struct roster *roster = life_roster(l);
     if (judge_again(l, roster, &rec->action, buf_view(&rec->request), &rec->judged, NULL) != 0)
@@ -407,11 +442,11 @@ static int prepare(struct life *l, struct record *rec)
 static void tell_loudly(const struct keeper_result *r)
 {
     if (r->kind == RESULT_REFUSED)
-        log_event(LOG_ERROR, "keeper.refused", KV_C("action", r->action), KV_C("why", err_name(r->refusal)),
-                  KV_C("detail", r->detail));
+        log_event(LOG_ERROR, "keeper.refused", KV_C("action", r->action),
+                  KV_C("why", err_name(r->refusal)), KV_C("detail", r->detail));
     else if (r->kind == RESULT_UNKNOWN || r->kind == RESULT_NOT_SENT)
-        log_event(LOG_WARN, r->kind == RESULT_UNKNOWN ? "send.unknown" : "send.not_sent", KV_C("action", r->action),
-                  KV_C("detail", r->detail));
+        log_event(LOG_WARN, r->kind == RESULT_UNKNOWN ? "send.unknown" : "send.not_sent",
+                  KV_C("action", r->action), KV_C("detail", r->detail));
 }
 
 int record_result(struct life *l, struct keeper_result *r)
@@ -431,7 +466,9 @@ int record_result(struct life *l, struct keeper_result *r)
     tell_loudly(r);
     int err = rec->arena != NULL ? prepare(l, rec) : ERR_NOMEM;
     if (err == 0)
-        err = life_work(l, rec->flight != NULL && rec->flight->read_once ? write_read : write_record, &rec->work);
+        err =
+            life_work(l, rec->flight != NULL && rec->flight->read_once ? write_read : write_record,
+                      &rec->work);
     if (err == 0 || err == ERR_NOT_FOUND)
         keeper_ack(l->keeper, str_c(workspace), str_c(action), attempt);
     if (err == 0)

@@ -1,6 +1,6 @@
-/* Resume: the agent is told. Long polls and event streams hear of a change after its commit; webhooks
- * are rows, written in the same transaction as the change they tell of, delivered at least once by
- * keeper, and tried again with back-off for 24 hours. */
+/* Resume: the agent is told. Long polls and event streams hear of a change after its commit;
+ * webhooks are rows, written in the same transaction as the change they tell of, delivered at least
+ * once by keeper, and tried again with back-off for 24 hours. */
 #include "life/inside.h"
 
 #include <stdio.h>
@@ -11,7 +11,8 @@
 
 static const char *const event_name[] = {"pending", "blocked", "ended"};
 
-/* --- targets ----------------------------------------------------------------------------------------- */
+/* --- targets
+ * ----------------------------------------------------------------------------------------- */
 
 static int check_events(const json_t *events, struct fail *f)
 {
@@ -20,14 +21,16 @@ static int check_events(const json_t *events, struct fail *f)
     if (events == NULL)
         return 0;
     if (!json_is_array(events) || json_array_size(events) == 0)
-        return fail_field(f, ERR_MALFORMED, "resume", "events must be a list of pending, blocked, ended");
+        return fail_field(f, ERR_MALFORMED, "resume",
+                          "events must be a list of pending, blocked, ended");
     json_array_foreach(events, i, e)
     {
         bool known = false;
         for (size_t k = 0; k < sizeof event_name / sizeof event_name[0]; k++)
             known |= str_eq_c(json_text(e), event_name[k]);
         if (!known)
-            return fail_field(f, ERR_MALFORMED, "resume", "events must be a list of pending, blocked, ended");
+            return fail_field(f, ERR_MALFORMED, "resume",
+                              "events must be a list of pending, blocked, ended");
     }
     return 0;
 }
@@ -69,13 +72,15 @@ static struct str events_text(struct arena *ar, const json_t *events)
     buf_init(&b, 0);
     size_t i;
     const json_t *e;
-    json_array_foreach(events, i, e) buf_printf(&b, "%s%.*s", i > 0 ? " " : "", STR_FMT(json_text(e)));
+    json_array_foreach(events, i, e)
+        buf_printf(&b, "%s%.*s", i > 0 ? " " : "", STR_FMT(json_text(e)));
     struct str s = arena_str(ar, buf_view(&b));
     buf_free(&b);
     return s;
 }
 
-static int has_target(struct store_tx *tx, struct str workspace, struct str action, struct str url, bool *ret)
+static int has_target(struct store_tx *tx, struct str workspace, struct str action, struct str url,
+                      bool *ret)
 {
     struct store_rows *rows = NULL;
     *ret = false;
@@ -86,16 +91,17 @@ static int has_target(struct store_tx *tx, struct str workspace, struct str acti
     return r == ERR_DONE ? 0 : r;
 }
 
-static int enqueue_for(struct store_tx *tx, struct life *l, const struct action *a, const char *event, int64_t n)
+static int enqueue_for(struct store_tx *tx, struct life *l, const struct action *a,
+                       const char *event, int64_t n)
 {
     char id[ID_SIZE], webhook_id[128];
     id_new(l->o.env, "dlv", id);
-    int k = snprintf(webhook_id, sizeof webhook_id, "%.*s.%lld.%s", STR_FMT(a->id), (long long)a->revision,
-                     state_text(a->state));
+    int k = snprintf(webhook_id, sizeof webhook_id, "%.*s.%lld.%s", STR_FMT(a->id),
+                     (long long)a->revision, state_text(a->state));
     CS_ASSERT(k > 0 && (size_t)k < sizeof webhook_id);
     int64_t now = life_now(l);
-    int r = STORE_EXEC(tx, Q_DELIVERY_INSERT, NULL, V_TEXT(a->workspace), V_C(id), V_TEXT(a->id), V_INT(n), V_C(event),
-                       V_C(webhook_id), V_INT(now));
+    int r = STORE_EXEC(tx, Q_DELIVERY_INSERT, NULL, V_TEXT(a->workspace), V_C(id), V_TEXT(a->id),
+                       V_INT(n), V_C(event), V_C(webhook_id), V_INT(now));
     return r == 0 ? job_set(tx, a->workspace, JOB_DELIVER, str_c(id), now, 0) : r;
 }
 
@@ -140,8 +146,8 @@ int resume_enqueue(struct store_tx *tx, struct life *l, const struct action *a)
 }
 
 /* A target that joins an action which has ended already hears of it now; the others have. */
-static int tell_latecomer(struct store_tx *tx, struct life *l, struct arena *ar, struct str workspace,
-                          struct str action, struct str events)
+static int tell_latecomer(struct store_tx *tx, struct life *l, struct arena *ar,
+                          struct str workspace, struct str action, struct str events)
 {
     struct action a;
     int r = action_load(tx, ar, workspace, action, &a);
@@ -156,8 +162,8 @@ static int tell_latecomer(struct store_tx *tx, struct life *l, struct arena *ar,
     return r == ERR_DONE ? enqueue_for(tx, l, &a, "ended", last) : r;
 }
 
-int resume_add(struct store_tx *tx, struct life *l, struct arena *ar, struct str workspace, struct str action,
-               const json_t *targets, bool joined)
+int resume_add(struct store_tx *tx, struct life *l, struct arena *ar, struct str workspace,
+               struct str action, const json_t *targets, bool joined)
 {
     size_t i;
     json_t *t;
@@ -168,7 +174,8 @@ int resume_add(struct store_tx *tx, struct life *l, struct arena *ar, struct str
         bool there = false;
         int r = has_target(tx, workspace, action, url, &there);
         if (r == 0 && !there)
-            r = STORE_EXEC(tx, Q_TARGET_ADD, NULL, V_TEXT(workspace), V_TEXT(action), V_TEXT(url), V_TEXT(events));
+            r = STORE_EXEC(tx, Q_TARGET_ADD, NULL, V_TEXT(workspace), V_TEXT(action), V_TEXT(url),
+                           V_TEXT(events));
         if (r == 0 && !there && joined)
             r = tell_latecomer(tx, l, ar, workspace, action, events);
         if (r != 0)
@@ -177,7 +184,8 @@ int resume_add(struct store_tx *tx, struct life *l, struct arena *ar, struct str
     return 0;
 }
 
-/* --- delivering ----------------------------------------------------------------------------------------- */
+/* --- delivering
+ * ----------------------------------------------------------------------------------------- */
 
 struct deliver {
     struct work work; /* first */
@@ -235,19 +243,22 @@ static int begin_try(struct store_tx *tx, void *arg)
     int64_t now = life_now(d->work.l);
     d->tries++;
     d->give_up = now > d->made_at + GIVE_UP_AFTER;
-    r = STORE_EXEC(tx, Q_DELIVERY_SET, NULL, V_TEXT(d->workspace), V_TEXT(d->id), V_C(d->give_up ? "failed" : "waiting"),
-                   V_INT(d->tries), V_NULL, d->give_up ? V_C("given up after 24 hours") : V_NULL, V_NULL);
+    r = STORE_EXEC(tx, Q_DELIVERY_SET, NULL, V_TEXT(d->workspace), V_TEXT(d->id),
+                   V_C(d->give_up ? "failed" : "waiting"), V_INT(d->tries), V_NULL,
+                   d->give_up ? V_C("given up after 24 hours") : V_NULL, V_NULL);
     if (r != 0)
         return r;
-    return d->give_up ? job_drop(tx, d->workspace, JOB_DELIVER, d->id)
-                      : job_set(tx, d->workspace, JOB_DELIVER, d->id, now + back_off(d->tries), d->tries);
+    return d->give_up
+               ? job_drop(tx, d->workspace, JOB_DELIVER, d->id)
+               : job_set(tx, d->workspace, JOB_DELIVER, d->id, now + back_off(d->tries), d->tries);
 }
 
 static int make_body(struct life *l, const struct deliver *d, struct buf *out)
 {
     char at[TIME_TEXT];
     time_format(at, life_now(l));
-    buf_printf(out, "{\"type\":\"action.%.*s\",\"timestamp\":\"%s\",\"data\":", STR_FMT(d->event), at);
+    buf_printf(out, "{\"type\":\"action.%.*s\",\"timestamp\":\"%s\",\"data\":", STR_FMT(d->event),
+               at);
     int r = l->o.render != NULL ? l->o.render(l->o.arg, &d->action, out) : ERR_UNAVAILABLE;
     buf_ch(out, '}');
     return r == 0 ? buf_err(out) : r;
@@ -277,7 +288,8 @@ void resume_deliver(struct life *l, struct str workspace, struct str delivery)
         r = keeper_deliver(l->keeper, &o);
     }
     if (r != 0)
-        log_event(LOG_WARN, "resume.not_delivered", KV_S("delivery", delivery), KV_C("why", err_name(r)));
+        log_event(LOG_WARN, "resume.not_delivered", KV_S("delivery", delivery),
+                  KV_C("why", err_name(r)));
     buf_wipe(&body);
     arena_free(d->arena);
     free(d);
@@ -291,18 +303,19 @@ static int write_delivered(struct store_tx *tx, void *arg)
     if (r != 0 || str_eq_c(d->state, "delivered"))
         return r == ERR_NOT_FOUND ? 0 : r;
     bool ok = o->status >= 200 && o->status < 300;
-    r = STORE_EXEC(tx, Q_DELIVERY_SET, NULL, V_TEXT(d->workspace), V_TEXT(d->id), V_C(ok ? "delivered" : "waiting"),
-                   V_INT(d->tries), V_OPT_INT(o->status), V_OPT(str_c(o->detail)),
-                   ok ? V_INT(life_now(d->work.l)) : V_NULL);
+    r = STORE_EXEC(tx, Q_DELIVERY_SET, NULL, V_TEXT(d->workspace), V_TEXT(d->id),
+                   V_C(ok ? "delivered" : "waiting"), V_INT(d->tries), V_OPT_INT(o->status),
+                   V_OPT(str_c(o->detail)), ok ? V_INT(life_now(d->work.l)) : V_NULL);
     if (r == 0 && ok)
         r = job_drop(tx, d->workspace, JOB_DELIVER, d->id);
     if (r == 0 && ok)
-        r = life_audit(tx, d->work.l, &d->action, AUDIT_ACTION_DELIVERED, &(struct advance){.channel = STR("webhook")},
-                       NULL);
+        r = life_audit(tx, d->work.l, &d->action, AUDIT_ACTION_DELIVERED,
+                       &(struct advance){.channel = STR("webhook")}, NULL);
     return r;
 }
 
-/* Deliveries carry no workspace back: their ids are unique, the first workspace that knows one has it. */
+/* Deliveries carry no workspace back: their ids are unique, the first workspace that knows one has
+ * it. */
 static bool delivered_in(struct life *l, struct deliver *d, const char *workspace)
 {
     d->workspace = str_c(workspace);
@@ -335,7 +348,8 @@ void life_delivered(struct life *l, const struct delivered *o)
     free(d);
 }
 
-/* --- again, by hand ------------------------------------------------------------------------------------- */
+/* --- again, by hand
+ * ------------------------------------------------------------------------------------- */
 
 struct redeliver {
     struct str workspace, action;

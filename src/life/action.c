@@ -79,8 +79,14 @@ struct column {
     enum column_type type;
     size_t offset;
 };
-#define T(field) {TEXT, offsetof(struct action, field)}
-#define N(field) {NUMBER, offsetof(struct action, field)}
+#define T(field)                             \
+    {                                        \
+        TEXT, offsetof(struct action, field) \
+    }
+#define N(field)                               \
+    {                                          \
+        NUMBER, offsetof(struct action, field) \
+    }
 static const struct column columns[] = {
     T(id),
     T(agent),
@@ -128,7 +134,8 @@ static const struct column columns[] = {
 #define N_COLUMNS (sizeof columns / sizeof columns[0])
 
 /* A row whose state is no state was not written by this program: refused, never guessed. */
-static int read_row(struct store_rows *rows, struct arena *a, struct str workspace, struct action *ret)
+static int read_row(struct store_rows *rows, struct arena *a, struct str workspace,
+                    struct action *ret)
 {
     *ret = (struct action){.workspace = arena_str(a, workspace)};
     for (size_t i = 0; i < N_COLUMNS; i++) {
@@ -154,7 +161,8 @@ static int read_row(struct store_rows *rows, struct arena *a, struct str workspa
     return arena_overflowed(a) ? ERR_NOMEM : 0;
 }
 
-int action_load(struct store_tx *tx, struct arena *a, struct str workspace, struct str id, struct action *ret)
+int action_load(struct store_tx *tx, struct arena *a, struct str workspace, struct str id,
+                struct action *ret)
 {
     struct store_rows *rows = NULL;
     int r = STORE_SELECT(tx, Q_ACTION_GET, &rows, V_TEXT(workspace), V_TEXT(id));
@@ -175,7 +183,8 @@ int action_load(struct store_tx *tx, struct arena *a, struct str workspace, stru
     return r == ERR_DONE ? ERR_NOT_FOUND : r;
 }
 
-static int each_row(struct store_rows *rows, struct arena *a, struct str workspace, action_fn *fn, void *arg)
+static int each_row(struct store_rows *rows, struct arena *a, struct str workspace, action_fn *fn,
+                    void *arg)
 {
     int r;
     while ((r = store_next(rows)) == 0) {
@@ -190,27 +199,29 @@ static int each_row(struct store_rows *rows, struct arena *a, struct str workspa
     return r == ERR_DONE ? 0 : r;
 }
 
-int action_list(struct store_tx *tx, struct arena *a, const struct action_filter *flt, action_fn *fn, void *arg)
+int action_list(struct store_tx *tx, struct arena *a, const struct action_filter *flt,
+                action_fn *fn, void *arg)
 {
     struct store_rows *rows = NULL;
     int r;
     if (flt->agent.n > 0) {
         r = STORE_SELECT(tx, Q_ACTION_OF_AGENT, &rows, V_TEXT(flt->workspace), V_TEXT(flt->agent),
-                         V_TEXT(flt->before), V_TEXT(flt->status), V_TEXT(flt->thread), V_INT(flt->limit));
+                         V_TEXT(flt->before), V_TEXT(flt->status), V_TEXT(flt->thread),
+                         V_INT(flt->limit));
     } else {
         char *needle = arena_cstr(a, flt->search);
         for (char *p = needle; *p != '\0'; p++)
             if (*p >= 'A' && *p <= 'Z')
                 *p = (char)(*p + 32);
-        r = STORE_SELECT(tx, Q_ACTION_OF_WORKSPACE, &rows, V_TEXT(flt->workspace), V_TEXT(flt->before),
-                         V_TEXT(flt->status), V_TEXT(flt->thread), V_INT(flt->ended_only ? 1 : 0), V_C(needle),
-                         V_INT(flt->limit));
+        r = STORE_SELECT(tx, Q_ACTION_OF_WORKSPACE, &rows, V_TEXT(flt->workspace),
+                         V_TEXT(flt->before), V_TEXT(flt->status), V_TEXT(flt->thread),
+                         V_INT(flt->ended_only ? 1 : 0), V_C(needle), V_INT(flt->limit));
     }
     return r != 0 ? r : each_row(rows, a, flt->workspace, fn, arg);
 }
 
-int action_urgent(struct store_tx *tx, struct arena *a, struct str workspace, struct str after, int64_t limit,
-                  action_fn *fn, void *arg)
+int action_urgent(struct store_tx *tx, struct arena *a, struct str workspace, struct str after,
+                  int64_t limit, action_fn *fn, void *arg)
 {
     uint64_t due = 0;
     struct str id = {"", 0};
@@ -221,16 +232,17 @@ int action_urgent(struct store_tx *tx, struct arena *a, struct str workspace, st
         id = str_sub(after, colon + 1, after.n);
     }
     struct store_rows *rows = NULL;
-    int r = STORE_SELECT(tx, Q_ACTION_URGENT, &rows, V_TEXT(workspace), V_INT(due), V_TEXT(id), V_INT(limit));
+    int r = STORE_SELECT(tx, Q_ACTION_URGENT, &rows, V_TEXT(workspace), V_INT(due), V_TEXT(id),
+                         V_INT(limit));
     return r != 0 ? r : each_row(rows, a, workspace, fn, arg);
 }
 
-int action_changed(struct store_tx *tx, struct arena *a, struct str workspace, struct str agent, int64_t after_seq,
-                   int64_t limit, action_fn *fn, void *arg)
+int action_changed(struct store_tx *tx, struct arena *a, struct str workspace, struct str agent,
+                   int64_t after_seq, int64_t limit, action_fn *fn, void *arg)
 {
     struct store_rows *rows = NULL;
-    int r = STORE_SELECT(tx, Q_ACTION_CHANGED, &rows, V_TEXT(workspace), V_TEXT(agent), V_INT(after_seq),
-                         V_INT(limit));
+    int r = STORE_SELECT(tx, Q_ACTION_CHANGED, &rows, V_TEXT(workspace), V_TEXT(agent),
+                         V_INT(after_seq), V_INT(limit));
     return r != 0 ? r : each_row(rows, a, workspace, fn, arg);
 }
 
@@ -258,12 +270,12 @@ static void read_vote(struct store_rows *rows, struct arena *a, struct action_vo
     };
 }
 
-int action_votes(struct store_tx *tx, struct arena *a, const struct action *act, struct action_vote *ret, size_t max,
-                 size_t *ret_n)
+int action_votes(struct store_tx *tx, struct arena *a, const struct action *act,
+                 struct action_vote *ret, size_t max, size_t *ret_n)
 {
     struct store_rows *rows = NULL;
-    int r = STORE_SELECT(tx, Q_VOTES, &rows, V_TEXT(act->workspace), V_TEXT(act->id), V_INT(act->revision),
-                         V_INT(max));
+    int r = STORE_SELECT(tx, Q_VOTES, &rows, V_TEXT(act->workspace), V_TEXT(act->id),
+                         V_INT(act->revision), V_INT(max));
     size_t n = 0;
     while (r == 0 && n < max && (r = store_next(rows)) == 0)
         read_vote(rows, a, &ret[n++]);
@@ -274,20 +286,23 @@ int action_votes(struct store_tx *tx, struct arena *a, const struct action *act,
     return arena_overflowed(a) ? ERR_NOMEM : 0;
 }
 
-static int unseal(struct vault *v, const struct action *act, const char *column, struct str box, struct buf *ret)
+static int unseal(struct vault *v, const struct action *act, const char *column, struct str box,
+                  struct buf *ret)
 {
     if (box.n == 0)
         return ERR_NOT_FOUND;
     return vault_unseal(v, act->epoch, act->workspace, act->id, column, box, ret);
 }
 
-static int unseal_json(struct vault *v, const struct action *act, const char *column, struct str box, json_t **ret)
+static int unseal_json(struct vault *v, const struct action *act, const char *column,
+                       struct str box, json_t **ret)
 {
     struct buf text;
     buf_init(&text, 0);
     int r = unseal(v, act, column, box, &text);
     if (r == 0) {
-        *ret = json_loadb(text.p != NULL ? text.p : "", text.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        *ret = json_loadb(text.p != NULL ? text.p : "", text.n, JSON_DECODE_ANY | JSON_ALLOW_NUL,
+                          NULL);
         r = *ret != NULL ? 0 : ERR_SEAL;
     }
     buf_wipe(&text);
@@ -304,7 +319,8 @@ int action_extra(struct vault *v, const struct action *act, json_t **ret)
     return unseal_json(v, act, "extra", act->sealed_extra, ret);
 }
 
-/* --- results -------------------------------------------------------------------------------------- */
+/* --- results
+ * -------------------------------------------------------------------------------------- */
 
 int result_pack(const json_t *meta, struct str body, struct buf *ret)
 {
@@ -336,7 +352,8 @@ static int unpack(struct str packed, json_t **ret_meta, struct str *ret_body)
     return *ret_meta != NULL ? 0 : ERR_SEAL;
 }
 
-int action_result_raw(struct vault *v, const struct action *act, json_t **ret_meta, struct buf *ret_body)
+int action_result_raw(struct vault *v, const struct action *act, json_t **ret_meta,
+                      struct buf *ret_body)
 {
     struct buf packed;
     buf_init(&packed, 0);

@@ -25,13 +25,14 @@ bool state_settled(enum state s); /* ended, or unknown: a wait is over */
 const char *state_outcome(enum state s);
 
 struct action {
-    struct str workspace, id, agent, connection /* id */, connector, operation /* "" unknown */, product, method, path,
-        account;
+    struct str workspace, id, agent, connection /* id */, connector, operation /* "" unknown */,
+        product, method, path, account;
     enum state state;
     struct str error_code;
     int tier;
     int64_t revision, attempt;
-    struct str payload_hash, join_hash, binding, nonce, quorum /* JSON */, evidence, reasons /* JSON */, policy_digest;
+    struct str payload_hash, join_hash, binding, nonce, quorum /* JSON */, evidence,
+        reasons /* JSON */, policy_digest;
     struct str idempotency_key, thread, attempt_of;
     int64_t proposed_at, decide_by, execute_by, decided_at, ended_at, told_at; /* 0: not (yet) */
     struct str executed_payload_hash, provider_request_id;
@@ -45,10 +46,11 @@ struct action {
 };
 
 /* The whole row. ERR_NOT_FOUND where there is none. */
-CS_CHECK int action_load(struct store_tx *tx, struct arena *a, struct str workspace, struct str id, struct action *ret);
+CS_CHECK int action_load(struct store_tx *tx, struct arena *a, struct str workspace, struct str id,
+                         struct action *ret);
 
-/* Lists, newest first unless said otherwise; sealed columns are left out. fn's non-zero return stops
- * and is returned. `before` is an exclusive id cursor ("" from the newest). */
+/* Lists, newest first unless said otherwise; sealed columns are left out. fn's non-zero return
+ * stops and is returned. `before` is an exclusive id cursor ("" from the newest). */
 typedef int action_fn(void *arg, const struct action *a);
 struct action_filter {
     struct str workspace;
@@ -60,13 +62,16 @@ struct action_filter {
     struct str before;
     int64_t limit;
 };
-CS_CHECK int action_list(struct store_tx *tx, struct arena *a, const struct action_filter *flt, action_fn *fn, void *arg);
-/* Pending ones, most urgent first (least decide_by), after the cursor "<decide_by>:<id>" ("" first). */
-CS_CHECK int action_urgent(struct store_tx *tx, struct arena *a, struct str workspace, struct str after, int64_t limit,
-                  action_fn *fn, void *arg);
+CS_CHECK int action_list(struct store_tx *tx, struct arena *a, const struct action_filter *flt,
+                         action_fn *fn, void *arg);
+/* Pending ones, most urgent first (least decide_by), after the cursor "<decide_by>:<id>" (""
+ * first). */
+CS_CHECK int action_urgent(struct store_tx *tx, struct arena *a, struct str workspace,
+                           struct str after, int64_t limit, action_fn *fn, void *arg);
 /* Actions of an agent ("" all) changed after the audit number, oldest change first. */
-CS_CHECK int action_changed(struct store_tx *tx, struct arena *a, struct str workspace, struct str agent, int64_t after_seq,
-                   int64_t limit, action_fn *fn, void *arg);
+CS_CHECK int action_changed(struct store_tx *tx, struct arena *a, struct str workspace,
+                            struct str agent, int64_t after_seq, int64_t limit, action_fn *fn,
+                            void *arg);
 
 struct action_vote {
     struct str person;
@@ -76,8 +81,8 @@ struct action_vote {
     bool session_gone; /* the session it was cast in was revoked, or its row is not there */
 };
 /* Votes on a revision in the order cast; at most `max` are filled. */
-CS_CHECK int action_votes(struct store_tx *tx, struct arena *a, const struct action *act, struct action_vote *ret, size_t max,
-                 size_t *ret_n);
+CS_CHECK int action_votes(struct store_tx *tx, struct arena *a, const struct action *act,
+                          struct action_vote *ret, size_t max, size_t *ret_n);
 
 /* Opens sealed columns. extra: {"note":...,"state":...}; result: {"status","headers","body"|"text"|
  * "base64"|"body_omitted","body_bytes"}. ERR_NOT_FOUND where the column is empty. */
@@ -85,8 +90,10 @@ CS_CHECK int action_request(struct vault *v, const struct action *act, struct bu
 CS_CHECK int action_extra(struct vault *v, const struct action *act, json_t **ret);
 CS_CHECK int action_result(struct vault *v, const struct action *act, json_t **ret);
 /* The same with the body's very bytes: meta is {"status","headers","body_omitted","body_bytes"}. */
-CS_CHECK int action_result_raw(struct vault *v, const struct action *act, json_t **ret_meta, struct buf *ret_body);
-/* The sealed column's clear form: u32 length of the meta text (big-endian), meta text, body bytes. */
+CS_CHECK int action_result_raw(struct vault *v, const struct action *act, json_t **ret_meta,
+                               struct buf *ret_body);
+/* The sealed column's clear form: u32 length of the meta text (big-endian), meta text, body bytes.
+ */
 CS_CHECK int result_pack(const json_t *meta, struct str body, struct buf *ret);
 /* "body", "text" or "base64" as the bytes allow, set in o. */
 CS_CHECK int result_body_into(json_t *o, struct str body);

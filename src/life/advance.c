@@ -1,6 +1,6 @@
-/* The one place where an action's state changes. The table is life.def; what is not in it is refused.
- * Row, counters, deliveries and audit event are written in the caller's transaction, so that they are
- * all there or none. */
+/* The one place where an action's state changes. The table is life.def; what is not in it is
+ * refused. Row, counters, deliveries and audit event are written in the caller's transaction, so
+ * that they are all there or none. */
 #include "life/inside.h"
 
 #include <stdio.h>
@@ -20,13 +20,15 @@ struct move {
 #endif
 static const struct move moves[EVENT_COUNT] = {
 #define STATE(name, text, ended, settled)
-#define MOVE(event, from, to, by, audit) [EVENT_##event] = {STATE_##from, STATE_##to, AUDIT_##audit NAMES(event)},
+#define MOVE(event, from, to, by, audit) \
+    [EVENT_##event] = {STATE_##from, STATE_##to, AUDIT_##audit NAMES(event)},
 #include "life/life.def"
 #undef STATE
 #undef MOVE
 };
 
-/* --- after the commit --------------------------------------------------------------------------- */
+/* --- after the commit ---------------------------------------------------------------------------
+ */
 
 void work_changed(struct work *w, const struct action *a, int64_t seq, bool notice, int event)
 {
@@ -82,13 +84,14 @@ int life_work(struct life *l, store_fn *fn, struct work *w)
             count_event(l, c->event);
         }
         if (l->o.changed != NULL)
-            l->o.changed(l->o.arg, &(struct life_change){str_c(c->workspace), str_c(c->action), str_c(c->agent),
-                                                         c->seq, c->notice});
+            l->o.changed(l->o.arg, &(struct life_change){str_c(c->workspace), str_c(c->action),
+                                                         str_c(c->agent), c->seq, c->notice});
     }
     return 0;
 }
 
-/* --- the audit event ---------------------------------------------------------------------------- */
+/* --- the audit event ----------------------------------------------------------------------------
+ */
 
 static struct str action_type(const struct operation *op)
 {
@@ -150,7 +153,8 @@ int life_audit(struct store_tx *tx, struct life *l, const struct action *a, enum
     return r;
 }
 
-/* --- the row ------------------------------------------------------------------------------------ */
+/* --- the row ------------------------------------------------------------------------------------
+ */
 
 /* An outcome word is stored beside the state for people who look with SQL. */
 static struct store_value outcome_value(enum state s)
@@ -161,35 +165,38 @@ static struct store_value outcome_value(enum state s)
 
 static int insert_row(struct store_tx *tx, const struct action *a, const struct advance *how)
 {
-    return STORE_EXEC(tx, Q_ACTION_INSERT, NULL, V_TEXT(a->workspace), V_TEXT(a->id), V_TEXT(a->agent),
-                      V_TEXT(a->connection), V_TEXT(a->connector), V_TEXT(a->operation), V_OPT(a->product),
-                      V_TEXT(a->method), V_TEXT(a->path), V_OPT(a->account), V_C(state_text(a->state)),
-                      V_OPT(a->error_code), V_INT(a->tier), V_INT(a->revision), V_INT(a->attempt),
-                      V_TEXT(a->payload_hash), V_TEXT(a->join_hash), V_OPT(a->binding), V_OPT(a->nonce),
-                      V_OPT(a->quorum), V_OPT(a->evidence), V_TEXT(a->reasons), V_OPT(a->policy_digest),
-                      V_OPT(a->idempotency_key), V_OPT(a->thread), V_OPT(a->attempt_of), V_INT(a->proposed_at),
-                      V_OPT_INT(a->decide_by), V_OPT_INT(a->execute_by), V_OPT_INT(a->decided_at),
-                      V_OPT_INT(a->ended_at), V_OPT_INT(a->told_at), V_OPT(a->executed_payload_hash),
-                      V_OPT(a->provider_request_id), V_OPT(a->rejected_by), V_OPT(a->rejection_reason),
-                      V_OPT(a->rejection_option), V_OPT(a->reauth_reason), V_OPT(a->reauth_url),
-                      V_OPT_INT(a->reauth_expires_at), V_INT(a->given), V_INT(a->changed_seq), V_INT(a->epoch),
-                      outcome_value(a->state), V_BLOB(a->sealed_request),
-                      how->extra.n > 0 ? V_BLOB(how->extra) : V_NULL,
-                      how->result.n > 0 ? V_BLOB(how->result) : V_NULL);
+    return STORE_EXEC(
+        tx, Q_ACTION_INSERT, NULL, V_TEXT(a->workspace), V_TEXT(a->id), V_TEXT(a->agent),
+        V_TEXT(a->connection), V_TEXT(a->connector), V_TEXT(a->operation), V_OPT(a->product),
+        V_TEXT(a->method), V_TEXT(a->path), V_OPT(a->account), V_C(state_text(a->state)),
+        V_OPT(a->error_code), V_INT(a->tier), V_INT(a->revision), V_INT(a->attempt),
+        V_TEXT(a->payload_hash), V_TEXT(a->join_hash), V_OPT(a->binding), V_OPT(a->nonce),
+        V_OPT(a->quorum), V_OPT(a->evidence), V_TEXT(a->reasons), V_OPT(a->policy_digest),
+        V_OPT(a->idempotency_key), V_OPT(a->thread), V_OPT(a->attempt_of), V_INT(a->proposed_at),
+        V_OPT_INT(a->decide_by), V_OPT_INT(a->execute_by), V_OPT_INT(a->decided_at),
+        V_OPT_INT(a->ended_at), V_OPT_INT(a->told_at), V_OPT(a->executed_payload_hash),
+        V_OPT(a->provider_request_id), V_OPT(a->rejected_by), V_OPT(a->rejection_reason),
+        V_OPT(a->rejection_option), V_OPT(a->reauth_reason), V_OPT(a->reauth_url),
+        V_OPT_INT(a->reauth_expires_at), V_INT(a->given), V_INT(a->changed_seq), V_INT(a->epoch),
+        outcome_value(a->state), V_BLOB(a->sealed_request),
+        how->extra.n > 0 ? V_BLOB(how->extra) : V_NULL,
+        how->result.n > 0 ? V_BLOB(how->result) : V_NULL);
 }
 
-static int update_row(struct store_tx *tx, enum state from, const struct action *a, const struct advance *how)
+static int update_row(struct store_tx *tx, enum state from, const struct action *a,
+                      const struct advance *how)
 {
     int64_t changed = 0;
-    int r = STORE_EXEC(tx, Q_ACTION_UPDATE, &changed, V_TEXT(a->workspace), V_TEXT(a->id), V_C(state_text(from)),
-                       V_C(state_text(a->state)), outcome_value(a->state), V_OPT(a->error_code), V_INT(a->tier),
-                       V_INT(a->revision), V_INT(a->attempt), V_OPT(a->binding), V_OPT(a->nonce), V_OPT(a->quorum),
-                       V_OPT(a->evidence), V_TEXT(a->reasons), V_OPT_INT(a->decide_by), V_OPT_INT(a->execute_by),
-                       V_OPT_INT(a->decided_at), V_OPT_INT(a->ended_at), V_OPT(a->executed_payload_hash),
-                       V_OPT(a->provider_request_id), V_OPT(a->rejected_by), V_OPT(a->rejection_reason),
-                       V_OPT(a->rejection_option), V_OPT(a->reauth_reason), V_OPT(a->reauth_url),
-                       V_OPT_INT(a->reauth_expires_at), V_INT(a->given), V_INT(a->changed_seq),
-                       how->result.n > 0 ? V_BLOB(how->result) : V_NULL);
+    int r = STORE_EXEC(
+        tx, Q_ACTION_UPDATE, &changed, V_TEXT(a->workspace), V_TEXT(a->id), V_C(state_text(from)),
+        V_C(state_text(a->state)), outcome_value(a->state), V_OPT(a->error_code), V_INT(a->tier),
+        V_INT(a->revision), V_INT(a->attempt), V_OPT(a->binding), V_OPT(a->nonce), V_OPT(a->quorum),
+        V_OPT(a->evidence), V_TEXT(a->reasons), V_OPT_INT(a->decide_by), V_OPT_INT(a->execute_by),
+        V_OPT_INT(a->decided_at), V_OPT_INT(a->ended_at), V_OPT(a->executed_payload_hash),
+        V_OPT(a->provider_request_id), V_OPT(a->rejected_by), V_OPT(a->rejection_reason),
+        V_OPT(a->rejection_option), V_OPT(a->reauth_reason), V_OPT(a->reauth_url),
+        V_OPT_INT(a->reauth_expires_at), V_INT(a->given), V_INT(a->changed_seq),
+        how->result.n > 0 ? V_BLOB(how->result) : V_NULL);
     if (r == 0 && changed != 1)
         r = ERR_CONFLICT;
     return r;
@@ -234,7 +241,8 @@ static int store_high_time(struct store_tx *tx, struct life *l)
     return r;
 }
 
-int life_advance(struct store_tx *tx, struct work *w, struct action *a, enum life_event ev, const struct advance *how)
+int life_advance(struct store_tx *tx, struct work *w, struct action *a, enum life_event ev,
+                 const struct advance *how)
 {
     static const struct advance nobody = {0};
     CS_ASSERT(ev >= 0 && ev < EVENT_COUNT);

@@ -1,5 +1,5 @@
-/* Calls in flight: what a waiting request and the thread that brings the answer share. A flight is in
- * memory alone; everything that must survive is in the store or in keeper's journal. */
+/* Calls in flight: what a waiting request and the thread that brings the answer share. A flight is
+ * in memory alone; everything that must survive is in the store or in keeper's journal. */
 #include "life/inside.h"
 
 #include <stdlib.h>

@@ -33,7 +33,8 @@ static int add_frozen(struct frozen_list *list, struct store_rows *rows)
     list->item = grown;
     struct frozen *f = &list->item[list->n];
     f->kind = kind_of(store_text(rows, 2));
-    if (f->kind == REVOKE_NONE || !str_copy(f->workspace, sizeof f->workspace, store_text(rows, 0)) ||
+    if (f->kind == REVOKE_NONE ||
+        !str_copy(f->workspace, sizeof f->workspace, store_text(rows, 0)) ||
         !str_copy(f->id, sizeof f->id, store_text(rows, 1)) ||
         !str_copy(f->target, sizeof f->target, store_text(rows, 3)))
         return ERR_STORE;
@@ -69,7 +70,8 @@ int frozen_load(struct life *l)
     return 0;
 }
 
-static bool covers(const struct frozen *f, struct str agent, struct str connection, struct str operation)
+static bool covers(const struct frozen *f, struct str agent, struct str connection,
+                   struct str operation)
 {
     switch (f->kind) {
     case FREEZE_WORKSPACE:
@@ -89,17 +91,20 @@ static bool covers(const struct frozen *f, struct str agent, struct str connecti
     return false;
 }
 
-bool life_frozen(struct life *l, struct str workspace, struct str agent, struct str connection, struct str operation)
+bool life_frozen(struct life *l, struct str workspace, struct str agent, struct str connection,
+                 struct str operation)
 {
     bool frozen = false;
     pthread_mutex_lock(&l->lock);
     for (size_t i = 0; i < l->n_frozen && !frozen; i++)
-        frozen = str_eq_c(workspace, l->frozen[i].workspace) && covers(&l->frozen[i], agent, connection, operation);
+        frozen = str_eq_c(workspace, l->frozen[i].workspace) &&
+                 covers(&l->frozen[i], agent, connection, operation);
     pthread_mutex_unlock(&l->lock);
     return frozen;
 }
 
-/* --- setting and releasing ---------------------------------------------------------------------------- */
+/* --- setting and releasing
+ * ---------------------------------------------------------------------------- */
 
 struct change {
     struct life *l;
@@ -110,7 +115,8 @@ struct change {
     struct fail *fail;
 };
 
-static int audit_change(struct store_tx *tx, struct change *c, enum audit_type type, struct str scope, struct str target)
+static int audit_change(struct store_tx *tx, struct change *c, enum audit_type type,
+                        struct str scope, struct str target)
 {
     struct audit_event e = AUDIT_EVENT_INIT;
     char who[64], what[200];
@@ -129,28 +135,32 @@ static int audit_change(struct store_tx *tx, struct change *c, enum audit_type t
 static int write_freeze(struct store_tx *tx, void *arg)
 {
     struct change *c = arg;
-    int r = STORE_EXEC(tx, Q_FREEZE_ADD, NULL, V_TEXT(c->workspace), V_TEXT(c->id), V_TEXT(c->scope->scope),
-                       V_TEXT(c->scope->target), V_TEXT(c->reason), V_C(c->person->id), V_INT(life_now(c->l)));
+    int r = STORE_EXEC(tx, Q_FREEZE_ADD, NULL, V_TEXT(c->workspace), V_TEXT(c->id),
+                       V_TEXT(c->scope->scope), V_TEXT(c->scope->target), V_TEXT(c->reason),
+                       V_C(c->person->id), V_INT(life_now(c->l)));
     return r == 0 ? audit_change(tx, c, AUDIT_FREEZE_SET, c->scope->scope, c->scope->target) : r;
 }
 
-static int tell_keeper(struct life *l, struct str workspace, struct str scope, struct str target, bool on)
+static int tell_keeper(struct life *l, struct str workspace, struct str scope, struct str target,
+                       bool on)
 {
     struct revocation rev = {kind_of(scope), workspace, target, INT64_MAX, on};
     return keeper_revoke(l->keeper, &rev);
 }
 
 /* keeper hears of it first: when the answer is out, nothing of the scope is sent any more. */
-int life_freeze(struct life *l, const struct person *p, const struct freeze_scope *s, struct str reason,
-                char ret_id[ID_SIZE], struct fail *f)
+int life_freeze(struct life *l, const struct person *p, const struct freeze_scope *s,
+                struct str reason, char ret_id[ID_SIZE], struct fail *f)
 {
     char id[ID_SIZE];
     if (kind_of(s->scope) == REVOKE_NONE || s->target.n >= sizeof((struct frozen *)0)->target)
-        return fail_field(f, ERR_MALFORMED, "scope", "the scope is workspace, agent, connection or operation");
+        return fail_field(f, ERR_MALFORMED, "scope",
+                          "the scope is workspace, agent, connection or operation");
     id_new(l->o.env, "frz", id);
     struct change c = {l, p, s, str_c(p->workspace), str_c(id), reason, "", "", f};
     if (tell_keeper(l, c.workspace, s->scope, s->target, true) != 0)
-        return fail_set(f, ERR_UNAVAILABLE, "the sending process cannot be reached; nothing is frozen yet");
+        return fail_set(f, ERR_UNAVAILABLE,
+                        "the sending process cannot be reached; nothing is frozen yet");
     int r = store_tx(l->o.store, write_freeze, &c);
     if (r == 0)
         r = frozen_load(l);
@@ -173,9 +183,10 @@ static int write_release(struct store_tx *tx, void *arg)
     if (r == ERR_DONE)
         return fail_set(c->fail, ERR_NOT_FOUND, "there is no such freeze in force");
     if (r == 0)
-        r = STORE_EXEC(tx, Q_FREEZE_END, NULL, V_TEXT(c->workspace), V_TEXT(c->id), V_C(c->person->id),
-                       V_INT(life_now(c->l)));
-    return r == 0 ? audit_change(tx, c, AUDIT_FREEZE_RELEASED, str_c(c->kind), str_c(c->target)) : r;
+        r = STORE_EXEC(tx, Q_FREEZE_END, NULL, V_TEXT(c->workspace), V_TEXT(c->id),
+                       V_C(c->person->id), V_INT(life_now(c->l)));
+    return r == 0 ? audit_change(tx, c, AUDIT_FREEZE_RELEASED, str_c(c->kind), str_c(c->target))
+                  : r;
 }
 
 /* Two freezes may cover the same scope: keeper lets go only when the last is released. */
@@ -191,20 +202,23 @@ static bool still_frozen(struct life *l, const struct change *c)
     return still;
 }
 
-int life_unfreeze(struct life *l, const struct person *p, struct str workspace, struct str id, struct fail *f)
+int life_unfreeze(struct life *l, const struct person *p, struct str workspace, struct str id,
+                  struct fail *f)
 {
     struct change c = {l, p, NULL, workspace, id, {"", 0}, "", "", f};
     int r = store_tx(l->o.store, write_release, &c);
     if (r == 0)
         r = frozen_load(l);
-    if (r == 0 && !still_frozen(l, &c) && tell_keeper(l, workspace, str_c(c.kind), str_c(c.target), false) != 0)
+    if (r == 0 && !still_frozen(l, &c) &&
+        tell_keeper(l, workspace, str_c(c.kind), str_c(c.target), false) != 0)
         log_event(LOG_ERROR, "life.release_not_heard", KV_S("freeze", id));
     if (r == 0)
         sweep_approved(l);
     return r;
 }
 
-/* --- sessions ------------------------------------------------------------------------------------------ */
+/* --- sessions
+ * ------------------------------------------------------------------------------------------ */
 
 struct revoked {
     struct str workspace, session;
@@ -214,14 +228,16 @@ struct revoked {
 static int write_revoked(struct store_tx *tx, void *arg)
 {
     const struct revoked *v = arg;
-    return STORE_EXEC(tx, Q_SESSION_REVOKE, NULL, V_TEXT(v->workspace), V_TEXT(v->session), V_INT(v->now));
+    return STORE_EXEC(tx, Q_SESSION_REVOKE, NULL, V_TEXT(v->workspace), V_TEXT(v->session),
+                      V_INT(v->now));
 }
 
 int life_revoke_session(struct life *l, struct str workspace, struct str session)
 {
     struct revoked v = {workspace, session, life_now(l)};
     /* A vote given in it counts no longer than the session could have lived. */
-    struct revocation rev = {REVOKE_SESSION, workspace, session, v.now + l->o.cfg->session_absolute, true};
+    struct revocation rev = {REVOKE_SESSION, workspace, session, v.now + l->o.cfg->session_absolute,
+                             true};
     int r = keeper_revoke(l->keeper, &rev);
     return r == 0 ? store_tx(l->o.store, write_revoked, &v) : r;
 }
@@ -234,7 +250,8 @@ struct told {
 static int write_told(struct store_tx *tx, void *arg)
 {
     const struct told *t = arg;
-    return STORE_EXEC(tx, Q_ACTION_TOLD, NULL, V_TEXT(t->a->workspace), V_TEXT(t->a->id), V_INT(t->now));
+    return STORE_EXEC(tx, Q_ACTION_TOLD, NULL, V_TEXT(t->a->workspace), V_TEXT(t->a->id),
+                      V_INT(t->now));
 }
 
 int life_told(struct life *l, const struct action *a)

@@ -19,7 +19,8 @@ enum life_event {
     EVENT_COUNT
 };
 
-#define VOTES_MAX 256      /* votes read per revision; more people than that never vote on one action */
+#define VOTES_MAX 256 /* votes read per revision; more people than that never vote on one action \
+                       */
 #define ARENA_MAX ((size_t)24 << 20)
 #define IDEM_DAYS 30
 #define IDEM_KEY_SIZE 44
@@ -38,8 +39,8 @@ struct work {
     size_t n;
     struct changed changed[CHANGES_MAX]; /* published after commit */
 };
-/* Runs fn(tx, w) in one transaction, then passes the crash points and tells the observers. `w` must be
- * the first member of what fn expects; its list is emptied before every run. */
+/* Runs fn(tx, w) in one transaction, then passes the crash points and tells the observers. `w` must
+ * be the first member of what fn expects; its list is emptied before every run. */
 CS_CHECK int life_work(struct life *l, store_fn *fn, struct work *w);
 /* For what changes without a change of state (a vote, a new target). */
 void work_changed(struct work *w, const struct action *a, int64_t seq, bool notice, int event);
@@ -47,25 +48,26 @@ void work_changed(struct work *w, const struct action *a, int64_t seq, bool noti
 /* The only writer of states. Checks the table, writes row, audit event, jobs' and agents' counters.
  * ERR_CONFLICT if the action is not in the move's first state any more. `a` is updated. */
 struct advance {
-    struct str by;       /* person or agent that caused it, "" for none */
-    struct str result;   /* sealed result, "" to keep what is there */
-    struct str extra;    /* sealed note and state; used by moves from NEW alone */
-    struct str channel;  /* audit channel: "api", "proxy", "web" */
-    struct str approvers;/* JSON list of people, "" for none */
-    struct str evidence; /* for the audit event where it is not the action's own */
+    struct str by;        /* person or agent that caused it, "" for none */
+    struct str result;    /* sealed result, "" to keep what is there */
+    struct str extra;     /* sealed note and state; used by moves from NEW alone */
+    struct str channel;   /* audit channel: "api", "proxy", "web" */
+    struct str approvers; /* JSON list of people, "" for none */
+    struct str evidence;  /* for the audit event where it is not the action's own */
 };
 CS_CHECK int life_advance(struct store_tx *tx, struct work *w, struct action *a, enum life_event ev,
-                 const struct advance *how);
+                          const struct advance *how);
 /* An audit event about an action, with the fields that its row gives. */
-CS_CHECK int life_audit(struct store_tx *tx, struct life *l, const struct action *a, enum audit_type type,
-               const struct advance *how, int64_t *ret_seq);
+CS_CHECK int life_audit(struct store_tx *tx, struct life *l, const struct action *a,
+                        enum audit_type type, const struct advance *how, int64_t *ret_seq);
 
 /* --- jobs ------------------------------------------------------------------------------------- */
 #define JOB_EXPIRE "expire"   /* ref: action */
 #define JOB_SEND "send"       /* ref: action: try again to send */
 #define JOB_DELIVER "deliver" /* ref: delivery */
 #define JOB_PRUNE "prune"     /* ref: "": forget old idempotency keys */
-CS_CHECK int job_set(struct store_tx *tx, struct str workspace, const char *kind, struct str ref, int64_t due, int64_t tries);
+CS_CHECK int job_set(struct store_tx *tx, struct str workspace, const char *kind, struct str ref,
+                     int64_t due, int64_t tries);
 CS_CHECK int job_drop(struct store_tx *tx, struct str workspace, const char *kind, struct str ref);
 CS_CHECK int jobs_start(struct life *l);
 void jobs_stop(struct life *l);
@@ -97,7 +99,8 @@ void flight_land(struct life *l, struct flight *fl);        /* out of the table 
 /* Every flight without a row: told that its call's fate is unknown (keeper died). */
 void flights_lost(struct life *l);
 
-/* --- recorders: results are written down by several threads, so that commits gather ------------ */
+/* --- recorders: results are written down by several threads, so that commits gather ------------
+ */
 struct recorder;
 CS_CHECK int recorder_start(struct life *l);
 void recorder_stop(struct life *l);
@@ -132,8 +135,9 @@ struct life {
     struct recorder *recorder;
     struct jobs *jobs;
     struct {
-        _Atomic uint64_t proposed, joined, held, denied, executed, succeeded, failed, declined, unknown, rejected,
-            expired, cancelled, votes, votes_refused, deliveries, delivery_failures;
+        _Atomic uint64_t proposed, joined, held, denied, executed, succeeded, failed, declined,
+            unknown, rejected, expired, cancelled, votes, votes_refused, deliveries,
+            delivery_failures;
     } stat;
 };
 
@@ -146,22 +150,25 @@ struct judged {
 };
 CS_CHECK int judge(struct life *l, const struct proposal *p, struct judged *ret, struct fail *f);
 /* The verdict on what is stored, with the rules of now. */
-CS_CHECK int judge_again(struct life *l, const struct roster *r, const struct action *a, struct str request,
-                struct judged *ret, struct fail *f);
+CS_CHECK int judge_again(struct life *l, const struct roster *r, const struct action *a,
+                         struct str request, struct judged *ret, struct fail *f);
 void judged_free(struct judged *j);
 
 /* 3_hold.c: deadlines, quorum, nonce and binding of a (new) revision of an action that is held. */
-CS_CHECK int hold_bind(struct store_tx *tx, struct life *l, struct action *a, struct arena *ar, const struct judged *j);
+CS_CHECK int hold_bind(struct store_tx *tx, struct life *l, struct action *a, struct arena *ar,
+                       const struct judged *j);
 /* Back to people as a new revision (policy or roster became stricter). */
-CS_CHECK int hold_again(struct store_tx *tx, struct work *w, struct action *a, struct arena *ar, const struct judged *j);
+CS_CHECK int hold_again(struct store_tx *tx, struct work *w, struct action *a, struct arena *ar,
+                        const struct judged *j);
 
 /* 5_execute.c */
 void life_execute(struct life *l, struct str workspace, struct str id);
 /* Hands an action whose `sending` is committed to keeper. */
-CS_CHECK int hand_over(struct life *l, struct arena *ar, const struct action *a, struct str request, struct str grant,
-              const struct action_vote *v, size_t n);
+CS_CHECK int hand_over(struct life *l, struct arena *ar, const struct action *a, struct str request,
+                       struct str grant, const struct action_vote *v, size_t n);
 void idem_key(const struct action *a, const struct operation *op, char out[IDEM_KEY_SIZE]);
-CS_CHECK int send_row(struct store_tx *tx, struct life *l, const struct action *a, struct str key, struct str grant);
+CS_CHECK int send_row(struct store_tx *tx, struct life *l, const struct action *a, struct str key,
+                      struct str grant);
 
 /* 6_record.c */
 CS_CHECK int record_result(struct life *l, struct keeper_result *r);
@@ -171,8 +178,8 @@ CS_CHECK int resume_enqueue(struct store_tx *tx, struct life *l, const struct ac
 void resume_deliver(struct life *l, struct str workspace, struct str delivery);
 CS_CHECK int resume_check(const struct agent *agent, const json_t *targets, struct fail *f);
 /* `joined`: the action is there already; if it is settled, the new target is told at once. */
-CS_CHECK int resume_add(struct store_tx *tx, struct life *l, struct arena *ar, struct str workspace, struct str action,
-               const json_t *targets, bool joined);
+CS_CHECK int resume_add(struct store_tx *tx, struct life *l, struct arena *ar, struct str workspace,
+                        struct str action, const json_t *targets, bool joined);
 
 /* 0_recover.c */
 CS_CHECK int recover(struct life *l, struct fail *f);

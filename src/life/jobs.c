@@ -1,6 +1,6 @@
 /* Durable work due at a time: deadlines, further attempts, deliveries. One thread looks for what is
- * due and does it; every job is a row, so nothing that is due is forgotten by a crash. Deadlines that
- * fall together are taken many to a transaction. */
+ * due and does it; every job is a row, so nothing that is due is forgotten by a crash. Deadlines
+ * that fall together are taken many to a transaction. */
 #include "life/inside.h"
 
 #include <stdio.h>
@@ -8,8 +8,8 @@
 #include <time.h>
 
 #define BATCH 64
-#define LOOK_MS 200          /* looks at least so often: the clock may have been moved */
-#define SWEEP_MS 30000       /* approved actions that nobody hurried */
+#define LOOK_MS 200    /* looks at least so often: the clock may have been moved */
+#define SWEEP_MS 30000 /* approved actions that nobody hurried */
 #define PRUNE_MS 3600000
 
 struct jobs {
@@ -20,9 +20,11 @@ struct jobs {
     bool stop, poked;
 };
 
-int job_set(struct store_tx *tx, struct str workspace, const char *kind, struct str ref, int64_t due, int64_t tries)
+int job_set(struct store_tx *tx, struct str workspace, const char *kind, struct str ref,
+            int64_t due, int64_t tries)
 {
-    return STORE_EXEC(tx, Q_JOB_SET, NULL, V_TEXT(workspace), V_C(kind), V_TEXT(ref), V_INT(due), V_INT(tries));
+    return STORE_EXEC(tx, Q_JOB_SET, NULL, V_TEXT(workspace), V_C(kind), V_TEXT(ref), V_INT(due),
+                      V_INT(tries));
 }
 
 int job_drop(struct store_tx *tx, struct str workspace, const char *kind, struct str ref)
@@ -58,7 +60,8 @@ static int read_due(struct store_tx *tx, void *arg)
     return r == ERR_DONE ? 0 : r;
 }
 
-/* --- deadlines ------------------------------------------------------------------------------------ */
+/* --- deadlines
+ * ------------------------------------------------------------------------------------ */
 
 static bool deadline_of(const struct action *a, int64_t *ret_at, enum life_event *ret)
 {
@@ -107,7 +110,8 @@ static int expire_batch(struct store_tx *tx, void *arg)
     return 0;
 }
 
-/* --- the others -------------------------------------------------------------------------------------- */
+/* --- the others
+ * -------------------------------------------------------------------------------------- */
 
 static int drop_one(struct store_tx *tx, void *arg)
 {
@@ -118,7 +122,8 @@ static int drop_one(struct store_tx *tx, void *arg)
 static int postpone_one(struct store_tx *tx, void *arg)
 {
     const struct due *d = arg;
-    return STORE_EXEC(tx, Q_JOB_LATER, NULL, V_C(d->workspace), V_C(d->kind), V_C(d->ref), V_INT(SWEEP_MS));
+    return STORE_EXEC(tx, Q_JOB_LATER, NULL, V_C(d->workspace), V_C(d->kind), V_C(d->ref),
+                      V_INT(SWEEP_MS));
 }
 
 /* The job stays, some way off, until the attempt that it asks for has been made and dropped it. */
@@ -149,7 +154,8 @@ static int prune(struct store_tx *tx, void *arg)
     return r == 0 ? STORE_EXEC(tx, Q_REMEMBER_PRUNE, NULL, V_INT(before)) : r;
 }
 
-/* --- the thread ---------------------------------------------------------------------------------------- */
+/* --- the thread
+ * ---------------------------------------------------------------------------------------- */
 
 /* True: there may be more that is due. */
 static bool look(struct life *l, struct batch *b)

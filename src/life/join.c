@@ -1,12 +1,14 @@
-/* Which earlier action a proposal joins, if any (API.md "Joining"). An agent's own key decides alone;
- * without one, the same payload of the same agent on the same connection is the same action while it
- * is open, and for a while after, so that a repeated call is an answer and not a second payment. */
+/* Which earlier action a proposal joins, if any (API.md "Joining"). An agent's own key decides
+ * alone; without one, the same payload of the same agent on the same connection is the same action
+ * while it is open, and for a while after, so that a repeated call is an answer and not a second
+ * payment. */
 #include "life/join.h"
 
-#define AFTER_TOLD (10 * 60 * 1000)      /* succeeded, failed, declined: since the agent was told */
-#define AFTER_REFUSED (60 * 60 * 1000)   /* rejected, expired, cancelled: since the end */
+#define AFTER_TOLD (10 * 60 * 1000)    /* succeeded, failed, declined: since the agent was told */
+#define AFTER_REFUSED (60 * 60 * 1000) /* rejected, expired, cancelled: since the end */
 
-void join_hash(struct str agent, struct str connection, struct str payload_hash, char out[HASH_TEXT])
+void join_hash(struct str agent, struct str connection, struct str payload_hash,
+               char out[HASH_TEXT])
 {
     char text[256];
     int n = snprintf(text, sizeof text, "%.*s\n%.*s\n%.*s", STR_FMT(agent), STR_FMT(connection),
@@ -18,8 +20,9 @@ void join_hash(struct str agent, struct str connection, struct str payload_hash,
 static int by_key(struct store_tx *tx, struct join *j)
 {
     struct store_rows *rows = NULL;
-    int r = STORE_SELECT(tx, Q_IDEM_GET, &rows, V_TEXT(j->workspace), V_TEXT(j->agent), V_TEXT(j->connection),
-                         V_TEXT(j->key), V_INT(j->now - (int64_t)IDEM_DAYS * 86400000));
+    int r = STORE_SELECT(tx, Q_IDEM_GET, &rows, V_TEXT(j->workspace), V_TEXT(j->agent),
+                         V_TEXT(j->connection), V_TEXT(j->key),
+                         V_INT(j->now - (int64_t)IDEM_DAYS * 86400000));
     if (r == 0)
         r = store_next(rows);
     if (r == 0) {
@@ -89,6 +92,7 @@ int join_remember(struct store_tx *tx, const struct join *j, struct str action)
 {
     if (j->key.n == 0)
         return 0;
-    return STORE_EXEC(tx, Q_IDEM_SET, NULL, V_TEXT(j->workspace), V_TEXT(j->agent), V_TEXT(j->connection),
-                      V_TEXT(j->key), V_TEXT(j->payload_hash), V_TEXT(action), V_INT(j->now));
+    return STORE_EXEC(tx, Q_IDEM_SET, NULL, V_TEXT(j->workspace), V_TEXT(j->agent),
+                      V_TEXT(j->connection), V_TEXT(j->key), V_TEXT(j->payload_hash),
+                      V_TEXT(action), V_INT(j->now));
 }

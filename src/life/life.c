@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* --- the context --------------------------------------------------------------------------------- */
+/* --- the context ---------------------------------------------------------------------------------
+ */
 
 static void on_result(void *arg, struct keeper_result *r)
 {
@@ -27,7 +28,8 @@ static void on_lost(void *arg)
     struct life *l = arg;
     l->lost = true;
     l->ready = false;
-    log_event(LOG_WARN, "keeper.lost", KV_C("meaning", "calls in flight are in question until it is back"));
+    log_event(LOG_WARN, "keeper.lost",
+              KV_C("meaning", "calls in flight are in question until it is back"));
     flights_lost(l);
 }
 
@@ -112,7 +114,8 @@ bool life_ready(const struct life *l)
     return l->ready;
 }
 
-/* --- what is in force --------------------------------------------------------------------------- */
+/* --- what is in force ---------------------------------------------------------------------------
+ */
 
 struct roster *life_roster(struct life *l)
 {
@@ -226,7 +229,8 @@ void life_stats(struct life *l, struct life_stats *ret)
     };
 }
 
-/* --- changes of what is in force ---------------------------------------------------------------- */
+/* --- changes of what is in force ----------------------------------------------------------------
+ */
 
 struct change_event {
     struct life *l;
@@ -264,8 +268,10 @@ int life_reload(struct life *l, struct complaints *c, struct fail *f)
     struct rules *fresh = NULL;
     int r = rules_read(l->o.cfg, &fresh, c);
     if (r != 0)
-        return fail_set(f, r, "the new policy or connectors are refused; the old ones stay in force");
-    r = keeper_reload(l->keeper, policy_digest(fresh->policy), connectors_digest(fresh->connectors), f);
+        return fail_set(f, r,
+                        "the new policy or connectors are refused; the old ones stay in force");
+    r = keeper_reload(l->keeper, policy_digest(fresh->policy), connectors_digest(fresh->connectors),
+                      f);
     if (r == 0) {
         struct change_event ev = {.l = l,
                                   .type = AUDIT_POLICY_CHANGED,
@@ -297,9 +303,11 @@ static void swap_roster(struct life *l, struct roster *fresh)
     roster_unref(old);
 }
 
-/* keeper numbers and seals the next document; it is in force for keeper only once gate has stored it,
- * so that a crash in between leaves at most a stored newer one, which keeper then takes at start. */
-static int change_roster(struct life *l, json_t *doc, struct change_event *ev, struct roster **ret, struct fail *f)
+/* keeper numbers and seals the next document; it is in force for keeper only once gate has stored
+ * it, so that a crash in between leaves at most a stored newer one, which keeper then takes at
+ * start. */
+static int change_roster(struct life *l, json_t *doc, struct change_event *ev, struct roster **ret,
+                         struct fail *f)
 {
     struct buf text, sealed;
     buf_init(&text, 0);
@@ -330,8 +338,8 @@ static int change_roster(struct life *l, json_t *doc, struct change_event *ev, s
     return r;
 }
 
-int life_roster_change(struct life *l, json_t *doc, struct str workspace, struct str by, const char *what,
-                       store_fn *extra, void *extra_arg, struct fail *f)
+int life_roster_change(struct life *l, json_t *doc, struct str workspace, struct str by,
+                       const char *what, store_fn *extra, void *extra_arg, struct fail *f)
 {
     struct change_event ev = {.l = l,
                               .type = AUDIT_ROSTER_CHANGED,
@@ -346,7 +354,8 @@ int life_roster_change(struct life *l, json_t *doc, struct str workspace, struct
     struct roster *now = life_roster(l);
     int r = json_integer_value(json_object_get(doc, "version")) == roster_version(now)
                 ? change_roster(l, doc, &ev, &fresh, f)
-                : fail_set(f, ERR_CONFLICT, "somebody changed the roster at the same time; please try again");
+                : fail_set(f, ERR_CONFLICT,
+                           "somebody changed the roster at the same time; please try again");
     roster_unref(now);
     if (r == 0)
         swap_roster(l, fresh);
@@ -358,7 +367,8 @@ int life_roster_change(struct life *l, json_t *doc, struct str workspace, struct
     return r;
 }
 
-/* --- keeper comes, or comes back ---------------------------------------------------------------- */
+/* --- keeper comes, or comes back ----------------------------------------------------------------
+ */
 
 struct sealed_roster {
     struct buf box;
@@ -401,8 +411,8 @@ static int greet(struct life *l, int fd, struct fail *f)
 {
     struct rules *rules = life_rules(l);
     struct keeper_identity who;
-    int r = keeper_client_bind(l->keeper, fd, policy_digest(rules->policy), connectors_digest(rules->connectors),
-                               &who, f);
+    int r = keeper_client_bind(l->keeper, fd, policy_digest(rules->policy),
+                               connectors_digest(rules->connectors), &who, f);
     rules_unref(rules);
     if (r != 0)
         return r;
@@ -412,14 +422,16 @@ static int greet(struct life *l, int fd, struct fail *f)
     if (first) {
         l->who = who;
     } else {
-        /* Vote keys follow from the key file: a keeper restarted has the same. Ours may be in use. */
+        /* Vote keys follow from the key file: a keeper restarted has the same. Ours may be in use.
+         */
         memcpy(l->who.epoch, who.epoch, sizeof l->who.epoch);
         memcpy(l->who.id, who.id, sizeof l->who.id);
         l->who.epoch_started = who.epoch_started;
     }
     pthread_mutex_unlock(&l->lock);
     if (new_epoch)
-        log_event(LOG_ERROR, "keeper.new_epoch", KV_C("meaning", "keeper's journal was lost; older votes are void"));
+        log_event(LOG_ERROR, "keeper.new_epoch",
+                  KV_C("meaning", "keeper's journal was lost; older votes are void"));
     if (!first)
         keeper_identity_free(&who);
     return 0;

@@ -1,7 +1,7 @@
 /* The life of an action: propose, classify, hold, review, execute, record, resume. `ls src/life` is
  * the story; life.def is the table of states; life_advance() is the only code that changes one.
- * Every change is one transaction (state, jobs, audit event) and no network call happens inside one.
- * Everything here may be called from any thread. */
+ * Every change is one transaction (state, jobs, audit event) and no network call happens inside
+ * one. Everything here may be called from any thread. */
 #ifndef CS_LIFE_LIFE_H
 #define CS_LIFE_LIFE_H
 
@@ -17,8 +17,8 @@ struct life;
 /* Something that people or agents watch has changed. Texts are valid during the call only. */
 struct life_change {
     struct str workspace, action, agent;
-    int64_t seq;     /* audit number */
-    bool notice;     /* a tier 1 action that people are told of */
+    int64_t seq; /* audit number */
+    bool notice; /* a tier 1 action that people are told of */
 };
 
 struct life_options {
@@ -56,8 +56,8 @@ uint32_t life_mac_newest(struct life *l);
 CS_CHECK int life_reload(struct life *l, struct complaints *c, struct fail *f);
 /* Puts the next roster in force: seal, store with its audit event, commit. `by` is a person's id or
  * "console". `extra` may write further rows in the same transaction (NULL for none). */
-CS_CHECK int life_roster_change(struct life *l, json_t *doc, struct str workspace, struct str by, const char *what,
-                       store_fn *extra, void *extra_arg, struct fail *f);
+CS_CHECK int life_roster_change(struct life *l, json_t *doc, struct str workspace, struct str by,
+                                const char *what, store_fn *extra, void *extra_arg, struct fail *f);
 
 /* --- agents ----------------------------------------------------------------------------------- */
 struct proposal {
@@ -65,14 +65,14 @@ struct proposal {
     const struct agent *agent;
     const struct connection *connection;
     struct request_input in;
-    struct str operation;   /* "" or what the agent says it is */
-    struct str key;         /* idempotency key, "" for none */
-    bool soft_key;          /* made up by an SDK (proxy): never prevents joining the same payload */
+    struct str operation; /* "" or what the agent says it is */
+    struct str key;       /* idempotency key, "" for none */
+    bool soft_key;        /* made up by an SDK (proxy): never prevents joining the same payload */
     struct str thread, note;
-    const json_t *state;    /* NULL for none */
-    const json_t *resume;   /* array of targets, NULL for none; checked here */
-    bool hold_on_limit;     /* "on_wait":"hold" */
-    bool from_proxy;        /* the caller waits for the answer: tier 0 reads are written down once */
+    const json_t *state;  /* NULL for none */
+    const json_t *resume; /* array of targets, NULL for none; checked here */
+    bool hold_on_limit;   /* "on_wait":"hold" */
+    bool from_proxy;      /* the caller waits for the answer: tier 0 reads are written down once */
 };
 
 /* A call in flight whose caller waits. Reference counted; NULL where nothing is in flight. */
@@ -85,21 +85,24 @@ const struct keeper_result *flight_head(struct flight *fl, int *ret_fd);
 
 struct proposed {
     char id[ID_SIZE];
-    bool joined;           /* an action that was there already */
+    bool joined; /* an action that was there already */
     int tier;
     enum state state;      /* when it was proposed; NEW for a tier 0 read in flight */
     struct flight *flight; /* owned by the caller; NULL if nothing was sent by this call */
 };
-CS_CHECK int life_propose(struct life *l, const struct proposal *p, struct proposed *ret, struct fail *f);
+CS_CHECK int life_propose(struct life *l, const struct proposal *p, struct proposed *ret,
+                          struct fail *f);
 
 /* The same judgement without storing anything. decide_within in ms (0 for tiers 0, 1). */
 struct classified {
     struct verdict verdict; /* verdict_free */
     char operation[96];
 };
-CS_CHECK int life_classify(struct life *l, const struct proposal *p, struct classified *ret, struct fail *f);
+CS_CHECK int life_classify(struct life *l, const struct proposal *p, struct classified *ret,
+                           struct fail *f);
 
-CS_CHECK int life_cancel(struct life *l, struct str workspace, struct str id, const struct agent *agent, struct fail *f);
+CS_CHECK int life_cancel(struct life *l, struct str workspace, struct str id,
+                         const struct agent *agent, struct fail *f);
 /* Notes that the outcome of an ended action was written to its agent (first time counts). */
 CS_CHECK int life_told(struct life *l, const struct action *a);
 
@@ -111,39 +114,44 @@ struct ballot {
     enum vote_decision decision;
     int64_t revision;
     struct str binding, reason, option;
-    struct str session;   /* session id */
+    struct str session; /* session id */
     int64_t auth_time;
-    struct str evidence;  /* "session" */
+    struct str evidence; /* "session" */
 };
 /* In the contract's order: ended, expired, stale, own action, not an approver, step-up. */
 CS_CHECK int life_vote(struct life *l, const struct ballot *b, struct fail *f);
 /* May this person vote on it now? ERR_OK, or the reason as life_vote would give it. */
-CS_CHECK int life_may_vote(struct life *l, const struct roster *r, const struct action *a, const struct person *p,
-                  struct fail *f);
-/* Which of the votes count just now, and what that amounts to. why[i] is NULL where vote i counts. */
-void life_count(struct life *l, const struct roster *r, const struct action *a, const struct action_vote *v, size_t n,
-                const char **why, struct quorum_state *ret);
-CS_CHECK int life_reconcile(struct life *l, const struct person *p, struct str workspace, struct str id, bool succeeded,
-                   struct str evidence, struct fail *f);
+CS_CHECK int life_may_vote(struct life *l, const struct roster *r, const struct action *a,
+                           const struct person *p, struct fail *f);
+/* Which of the votes count just now, and what that amounts to. why[i] is NULL where vote i counts.
+ */
+void life_count(struct life *l, const struct roster *r, const struct action *a,
+                const struct action_vote *v, size_t n, const char **why, struct quorum_state *ret);
+CS_CHECK int life_reconcile(struct life *l, const struct person *p, struct str workspace,
+                            struct str id, bool succeeded, struct str evidence, struct fail *f);
 
 struct freeze_scope {
     struct str scope;  /* "workspace", "agent", "connection", "operation" */
     struct str target; /* id; "connector/operation"; "" for the workspace */
 };
-CS_CHECK int life_freeze(struct life *l, const struct person *p, const struct freeze_scope *s, struct str reason,
-                char ret_id[ID_SIZE], struct fail *f);
-CS_CHECK int life_unfreeze(struct life *l, const struct person *p, struct str workspace, struct str id, struct fail *f);
+CS_CHECK int life_freeze(struct life *l, const struct person *p, const struct freeze_scope *s,
+                         struct str reason, char ret_id[ID_SIZE], struct fail *f);
+CS_CHECK int life_unfreeze(struct life *l, const struct person *p, struct str workspace,
+                           struct str id, struct fail *f);
 /* Is anything of this scope frozen? From memory. */
-bool life_frozen(struct life *l, struct str workspace, struct str agent, struct str connection, struct str operation);
+bool life_frozen(struct life *l, struct str workspace, struct str agent, struct str connection,
+                 struct str operation);
 /* A session was ended by somebody else than its person's own sign-out. */
 CS_CHECK int life_revoke_session(struct life *l, struct str workspace, struct str session);
 /* Puts an action's failed webhook deliveries back to work. */
-CS_CHECK int life_redeliver(struct life *l, struct str workspace, struct str action, struct fail *f);
+CS_CHECK int life_redeliver(struct life *l, struct str workspace, struct str action,
+                            struct fail *f);
 
 /* --- figures for /metrics --------------------------------------------------------------------- */
 struct life_stats {
-    uint64_t proposed, joined, held, denied, executed, succeeded, failed, declined, unknown, rejected, expired,
-        cancelled, votes, votes_refused, deliveries, delivery_failures, in_flight;
+    uint64_t proposed, joined, held, denied, executed, succeeded, failed, declined, unknown,
+        rejected, expired, cancelled, votes, votes_refused, deliveries, delivery_failures,
+        in_flight;
 };
 void life_stats(struct life *l, struct life_stats *ret);
 

@@ -1,6 +1,7 @@
 /* Results wait here until a thread writes them down. Several threads, so that the store can gather
- * their commits into one; the queue is bounded by what keeper lets be in flight. A store that cannot
- * write just now is tried again: keeper keeps the result until it is told that it is recorded. */
+ * their commits into one; the queue is bounded by what keeper lets be in flight. A store that
+ * cannot write just now is tried again: keeper keeps the result until it is told that it is
+ * recorded. */
 #include "life/inside.h"
 
 #include <stdlib.h>
@@ -96,7 +97,8 @@ static void take_head(struct life *l, struct item *it)
         fl->has_head = true;
         pthread_mutex_unlock(&fl->lock);
         if (l->o.changed != NULL)
-            l->o.changed(l->o.arg, &(struct life_change){.workspace = str_c(fl->workspace), .action = str_c(fl->id)});
+            l->o.changed(l->o.arg, &(struct life_change){.workspace = str_c(fl->workspace),
+                                                         .action = str_c(fl->id)});
     }
     free(h);
     flight_unref(fl);
@@ -118,7 +120,8 @@ static bool work_on(struct life *l, struct item *it)
     int r = record_result(l, &it->result);
     if (r == 0 || r == ERR_NOT_FOUND)
         return true;
-    log_event(LOG_ERROR, "life.not_recorded", KV_C("action", it->result.action), KV_C("why", err_name(r)));
+    log_event(LOG_ERROR, "life.not_recorded", KV_C("action", it->result.action),
+              KV_C("why", err_name(r)));
     return false;
 }
 
@@ -153,7 +156,8 @@ int recorder_start(struct life *l)
     return 0;
 }
 
-/* What is queued is still written down; what fails now is asked of keeper again at the next start. */
+/* What is queued is still written down; what fails now is asked of keeper again at the next start.
+ */
 void recorder_stop(struct life *l)
 {
     struct recorder *rec = l->recorder;
@@ -174,7 +178,8 @@ void recorder_stop(struct life *l)
 static struct item *new_item(enum item_kind kind)
 {
     struct item *it = calloc(1, sizeof *it);
-    CS_ASSERT(it != NULL); /* a result that cannot be kept must not be lost quietly: keeper has it */
+    CS_ASSERT(it !=
+              NULL); /* a result that cannot be kept must not be lost quietly: keeper has it */
     it->kind = kind;
     it->fd = -1;
     return it;

@@ -1,4 +1,5 @@
-/* Reads connectors, then the policy that names their operations. Nothing half read is handed out. */
+/* Reads connectors, then the policy that names their operations. Nothing half read is handed out.
+ */
 #include "policy/in_force.h"
 
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
-/* Policy and connectors in force, as one immutable, counted pair: gate and keeper each read their own
- * from the same files and compare digests. A reload puts a new pair in the old one's place. */
+/* Policy and connectors in force, as one immutable, counted pair: gate and keeper each read their
+ * own from the same files and compare digests. A reload puts a new pair in the old one's place. */
 #ifndef CS_POLICY_IN_FORCE_H
 #define CS_POLICY_IN_FORCE_H
 

@@ -82,15 +82,12 @@ static void start(struct judging *j)
 
 static void set_tier(struct judging *j, const struct rule *rule)
 {
+    static const char why[] = "an operation that the connector does not know stays there unless a "
+                              "rule names its method and path";
     bool named = rule->match.method != NULL && rule->match.path != NULL;
 
     if (j->facts->op == NULL && rule->tier < 3 && !named)
-        add_reason(
-            j,
-            reason_new(
-                "", rule->name, "tier 3",
-                "an operation that the connector does not know stays there unless a rule names its "
-                "method and path"));
+        add_reason(j, reason_new("", rule->name, "tier 3", why));
     else
         j->v->tier = rule->tier;
 }

@@ -6,8 +6,10 @@
 #include "policy/roster.h"
 
 /* Why somebody may not decide, or ERR_OK. ERR_OWN_ACTION for the agent's owner,
- * ERR_NOT_AN_APPROVER for anybody disabled, of another workspace, without the approver role, or in no factor. */
-CS_CHECK int quorum_may_vote(const json_t *quorum, const struct roster *r, const struct agent *agent, const struct person *p);
+ * ERR_NOT_AN_APPROVER for anybody disabled, of another workspace, without the approver role, or in
+ * no factor. */
+CS_CHECK int quorum_may_vote(const json_t *quorum, const struct roster *r,
+                             const struct agent *agent, const struct person *p);
 
 struct quorum_state {
     int required, given; /* people */

@@ -54,13 +54,17 @@ int64_t roster_version(const struct roster *r);
 const json_t *roster_doc(const struct roster *r); /* for making the next version from a deep copy */
 
 const struct person *roster_person(const struct roster *r, struct str id);
-const struct person *roster_person_email(const struct roster *r, struct str workspace, struct str email); /* case-insensitive */
+const struct person *roster_person_email(const struct roster *r, struct str workspace,
+                                         struct str email); /* case-insensitive */
 const struct person *roster_person_token(const struct roster *r, struct str token_hash);
 const struct agent *roster_agent(const struct roster *r, struct str id);
-const struct agent *roster_agent_key(const struct roster *r, struct str key_hash); /* constant time in the key's bytes */
-const struct agent *roster_agent_name(const struct roster *r, struct str workspace, struct str name);
+const struct agent *roster_agent_key(const struct roster *r,
+                                     struct str key_hash); /* constant time in the key's bytes */
+const struct agent *roster_agent_name(const struct roster *r, struct str workspace,
+                                      struct str name);
 const struct connection *roster_connection(const struct roster *r, struct str id);
-const struct connection *roster_connection_name(const struct roster *r, struct str workspace, struct str name);
+const struct connection *roster_connection_name(const struct roster *r, struct str workspace,
+                                                struct str name);
 bool roster_workspace(const struct roster *r, struct str id);
 /* Iteration in document order; NULL past the end. */
 const struct person *roster_person_at(const struct roster *r, size_t i);
@@ -68,7 +72,8 @@ const struct agent *roster_agent_at(const struct roster *r, size_t i);
 const struct connection *roster_connection_at(const struct roster *r, size_t i);
 
 bool person_in_group(const struct person *p, const char *group);
-bool agent_may_use(const struct agent *a, const struct connection *c); /* same workspace, listed, all enabled */
+bool agent_may_use(const struct agent *a,
+                   const struct connection *c); /* same workspace, listed, all enabled */
 /* Is the URL under one of the agent's prefixes? The prefix must match whole host and path segments
  * ("https://a.example/x" allows "https://a.example/x/y", not "https://a.example/xy" nor
  * "https://a.example.evil/x"); user info and fragments are refused. */

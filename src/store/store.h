@@ -22,9 +22,9 @@ enum store_query {
 };
 
 struct store_options {
-    const char *url;  /* "sqlite" or a PostgreSQL URL */
-    const char *dir;  /* folder of the SQLite file */
-    size_t readers;   /* reading connections */
+    const char *url; /* "sqlite" or a PostgreSQL URL */
+    const char *dir; /* folder of the SQLite file */
+    size_t readers;  /* reading connections */
 };
 
 /* Opens, migrates (numbered, forward only; a database newer than this program is refused). */
@@ -57,26 +57,28 @@ struct store_value {
 struct store_value store_opt_text(struct str s);
 struct store_value store_opt_int(int64_t i);
 
-#define STORE_ARGS(...)                                                                            \
-    (const struct store_value[]){__VA_ARGS__},                                                     \
+#define STORE_ARGS(...)                        \
+    (const struct store_value[]){__VA_ARGS__}, \
         sizeof((const struct store_value[]){__VA_ARGS__}) / sizeof(struct store_value)
 
 /* Runs a query without rows; *changed (may be NULL) counts rows. A broken UNIQUE constraint is
  * ERR_CONFLICT; a trigger's refusal is ERR_STORE. */
-CS_CHECK int store_exec(struct store_tx *tx, enum store_query q, int64_t *changed, const struct store_value *v, size_t n);
+CS_CHECK int store_exec(struct store_tx *tx, enum store_query q, int64_t *changed,
+                        const struct store_value *v, size_t n);
 #define STORE_EXEC(tx, q, changed, ...) store_exec(tx, q, changed, STORE_ARGS(__VA_ARGS__))
 
 /* Runs a query with rows. Always end it. Texts are valid until the next store_next or store_end. */
-CS_CHECK int store_select(struct store_tx *tx, enum store_query q, struct store_rows **ret, const struct store_value *v,
-                 size_t n);
+CS_CHECK int store_select(struct store_tx *tx, enum store_query q, struct store_rows **ret,
+                          const struct store_value *v, size_t n);
 #define STORE_SELECT(tx, q, ret, ...) store_select(tx, q, ret, STORE_ARGS(__VA_ARGS__))
 CS_CHECK int store_next(struct store_rows *r); /* 0: a row; ERR_DONE: no more; else an error */
 void store_end(struct store_rows *r);          /* NULL is fine */
-int64_t store_int(struct store_rows *r, int column); /* 0 for NULL */
+int64_t store_int(struct store_rows *r, int column);     /* 0 for NULL */
 struct str store_text(struct store_rows *r, int column); /* empty for NULL; blobs too */
 bool store_null(struct store_rows *r, int column);
 
-/* For metrics: commits made, functions committed in them, the longest wait of the last minute in us. */
+/* For metrics: commits made, functions committed in them, the longest wait of the last minute in
+ * us. */
 struct store_stats {
     uint64_t commits, functions, reads, failures;
 };

@@ -73,15 +73,16 @@ static void epoch_name(char out[32], int64_t epoch)
 /* A wrapped epoch key: u32 version of the payload key (big-endian), nonce, box. */
 #define WRAPPED (4 + NONCE + KEY_BYTES + TAG)
 
-static int unwrap(struct vault *v, int64_t epoch, const unsigned char w[WRAPPED], unsigned char *key)
+static int unwrap(struct vault *v, int64_t epoch, const unsigned char w[WRAPPED],
+                  unsigned char *key)
 {
     uint32_t version = (uint32_t)w[0] << 24 | (uint32_t)w[1] << 16 | (uint32_t)w[2] << 8 | w[3];
     const unsigned char *outer = keyring_find(v->keys, version);
     char name[32];
     epoch_name(name, epoch);
-    if (outer == NULL ||
-        crypto_aead_xchacha20poly1305_ietf_decrypt(key, NULL, NULL, w + 4 + NONCE, KEY_BYTES + TAG,
-                                                   (const unsigned char *)name, strlen(name), w + 4, outer) != 0)
+    if (outer == NULL || crypto_aead_xchacha20poly1305_ietf_decrypt(
+                             key, NULL, NULL, w + 4 + NONCE, KEY_BYTES + TAG,
+                             (const unsigned char *)name, strlen(name), w + 4, outer) != 0)
         return ERR_SEAL;
     return 0;
 }
@@ -117,8 +118,9 @@ static int make_epoch(struct vault *v, int64_t epoch, unsigned char *key)
     CS_ASSERT(outer != NULL);
     randombytes_buf(key, KEY_BYTES);
     randombytes_buf(w + 4, NONCE);
-    crypto_aead_xchacha20poly1305_ietf_encrypt(w + 4 + NONCE, NULL, key, KEY_BYTES, (const unsigned char *)name,
-                                               strlen(name), NULL, w + 4, outer);
+    crypto_aead_xchacha20poly1305_ietf_encrypt(w + 4 + NONCE, NULL, key, KEY_BYTES,
+                                               (const unsigned char *)name, strlen(name), NULL,
+                                               w + 4, outer);
     (void)unlinkat(v->dir, "epoch-new", 0);
     int fd = openat(v->dir, "epoch-new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -145,7 +147,8 @@ static struct held *slot_for(struct vault *v, int64_t epoch)
 }
 
 /* The key for one action's boxes, into key[KEY_BYTES]. */
-static int action_key(struct vault *v, int64_t epoch, bool make, struct str action, unsigned char *key)
+static int action_key(struct vault *v, int64_t epoch, bool make, struct str action,
+                      unsigned char *key)
 {
     pthread_mutex_lock(&v->lock);
     struct held *h = slot_for(v, epoch);
@@ -179,8 +182,8 @@ static void associate(struct buf *b, struct str workspace, struct str action, co
     buf_c(b, column);
 }
 
-int vault_seal(struct vault *v, int64_t epoch, struct str workspace, struct str action, const char *column,
-               struct str clear, struct buf *ret)
+int vault_seal(struct vault *v, int64_t epoch, struct str workspace, struct str action,
+               const char *column, struct str clear, struct buf *ret)
 {
     unsigned char key[KEY_BYTES];
     int r = action_key(v, epoch, true, action, key);
@@ -193,8 +196,9 @@ int vault_seal(struct vault *v, int64_t epoch, struct str workspace, struct str 
         r = ERR_NOMEM;
     } else {
         randombytes_buf(box, NONCE);
-        crypto_aead_xchacha20poly1305_ietf_encrypt(box + NONCE, NULL, (const unsigned char *)clear.p, clear.n,
-                                                   (const unsigned char *)ad.p, ad.n, NULL, box, key);
+        crypto_aead_xchacha20poly1305_ietf_encrypt(
+            box + NONCE, NULL, (const unsigned char *)clear.p, clear.n, (const unsigned char *)ad.p,
+            ad.n, NULL, box, key);
         buf_put(ret, box, NONCE + clear.n + TAG);
         r = buf_err(ret);
     }
@@ -204,8 +208,8 @@ int vault_seal(struct vault *v, int64_t epoch, struct str workspace, struct str 
     return r;
 }
 
-int vault_unseal(struct vault *v, int64_t epoch, struct str workspace, struct str action, const char *column,
-                 struct str box, struct buf *ret)
+int vault_unseal(struct vault *v, int64_t epoch, struct str workspace, struct str action,
+                 const char *column, struct str box, struct buf *ret)
 {
     if (box.n < NONCE + TAG)
         return ERR_SEAL;
@@ -221,7 +225,8 @@ int vault_unseal(struct vault *v, int64_t epoch, struct str workspace, struct st
     if (clear == NULL || buf_err(&ad) != 0)
         r = ERR_NOMEM;
     else if (crypto_aead_xchacha20poly1305_ietf_decrypt(clear, NULL, NULL, p + NONCE, n + TAG,
-                                                        (const unsigned char *)ad.p, ad.n, p, key) != 0)
+                                                        (const unsigned char *)ad.p, ad.n, p,
+                                                        key) != 0)
         r = ERR_SEAL;
     else
         buf_put(ret, clear, n);

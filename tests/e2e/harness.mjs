@@ -129,7 +129,7 @@ const partOf = (pid) => {
 
 function run(file, args, { stdin = '', env, cwd } = {}) {
   return new Promise((resolve) => {
-    const child = execFile(file, args, { env, cwd, maxBuffer: 64 << 20 }, (error, stdout, stderr) =>
+    const child = execFile(file, args, { env, cwd, maxBuffer: 64 << 20, timeout: 120_000, killSignal: 'SIGKILL' }, (error, stdout, stderr) =>
       resolve({ code: error ? (typeof error.code === 'number' ? error.code : 1) : 0, signal: error?.signal ?? null, stdout, stderr }));
     child.stdin.on('error', () => {}); // it may not read all of it
     child.stdin.end(stdin);
@@ -140,6 +140,7 @@ const started = new Set(); // pids of ours, ended when the test process ends in 
 process.on('exit', () => {
   for (const pid of started) try { process.kill(pid, 'SIGKILL'); } catch { /* gone */ }
 });
+for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
 
 function launch(file, args, env) {
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env });

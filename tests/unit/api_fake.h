@@ -34,15 +34,16 @@ struct life {
     bool no_mac_key, ready;
     int64_t now, mono;
     /* what the next call answers */
-    int err;          /* of propose, classify, cancel, vote, reconcile, redeliver, reload */
+    int err; /* of propose, classify, cancel, vote, reconcile, redeliver, reload */
     int may_vote;
     struct proposed proposed;
     struct classified classified;
     /* what was called */
     int n_proposed, n_told, n_votes, n_cancelled, n_reconciled, n_revoked, n_redelivered;
     struct proposal seen;
-    char seen_path[256], seen_key[260], seen_note[256], seen_thread[64], seen_body[512], seen_headers[1024],
-        seen_query[256], seen_raw[256], seen_what[64], seen_by[ID_SIZE + 8], seen_secrets[256], seen_evidence[64];
+    char seen_path[256], seen_key[260], seen_note[256], seen_thread[64], seen_body[512],
+        seen_headers[1024], seen_query[256], seen_raw[256], seen_what[64], seen_by[ID_SIZE + 8],
+        seen_secrets[256], seen_evidence[64];
     struct ballot ballot;
 };
 
@@ -52,9 +53,10 @@ struct fake {
     struct config cfg;
     struct env env;
     char dir[64];
-    char ada[ID_SIZE], bob[ID_SIZE], cyd[ID_SIZE], eve[ID_SIZE]; /* admin, approver, auditor; other workspace */
-    char bot[ID_SIZE], spy[ID_SIZE];                             /* agents: default, other */
-    char bank[ID_SIZE], safe[ID_SIZE], away[ID_SIZE];            /* connections: bot's, nobody's, other's */
+    char ada[ID_SIZE], bob[ID_SIZE], cyd[ID_SIZE],
+        eve[ID_SIZE];                /* admin, approver, auditor; other workspace */
+    char bot[ID_SIZE], spy[ID_SIZE]; /* agents: default, other */
+    char bank[ID_SIZE], safe[ID_SIZE], away[ID_SIZE]; /* connections: bot's, nobody's, other's */
     struct exchange *x;
 };
 
@@ -158,7 +160,8 @@ int life_classify(struct life *l, const struct proposal *p, struct classified *r
         *ret = l->classified;
     return fake_err(l->err, f);
 }
-int life_cancel(struct life *l, struct str workspace, struct str id, const struct agent *agent, struct fail *f)
+int life_cancel(struct life *l, struct str workspace, struct str id, const struct agent *agent,
+                struct fail *f)
 {
     (void)workspace, (void)id, (void)agent;
     l->n_cancelled++;
@@ -176,16 +179,16 @@ int life_vote(struct life *l, const struct ballot *b, struct fail *f)
     l->ballot = *b;
     return fake_err(l->err, f);
 }
-int life_may_vote(struct life *l, const struct roster *r, const struct action *a, const struct person *p,
-                  struct fail *f)
+int life_may_vote(struct life *l, const struct roster *r, const struct action *a,
+                  const struct person *p, struct fail *f)
 {
     (void)r, (void)a;
     if (p->role == ROLE_AUDITOR)
         return fake_err(ERR_NOT_AN_APPROVER, f);
     return fake_err(l->may_vote, f);
 }
-void life_count(struct life *l, const struct roster *r, const struct action *a, const struct action_vote *v, size_t n,
-                const char **why, struct quorum_state *ret)
+void life_count(struct life *l, const struct roster *r, const struct action *a,
+                const struct action_vote *v, size_t n, const char **why, struct quorum_state *ret)
 {
     (void)l, (void)a;
     *ret = (struct quorum_state){.required = 2};
@@ -195,8 +198,8 @@ void life_count(struct life *l, const struct roster *r, const struct action *a, 
         ret->given += why[i] == NULL;
     }
 }
-int life_reconcile(struct life *l, const struct person *p, struct str workspace, struct str id, bool succeeded,
-                   struct str evidence, struct fail *f)
+int life_reconcile(struct life *l, const struct person *p, struct str workspace, struct str id,
+                   bool succeeded, struct str evidence, struct fail *f)
 {
     (void)p, (void)workspace, (void)id, (void)succeeded;
     l->n_reconciled++;
@@ -226,23 +229,26 @@ struct fake_freeze {
 static int fake_freeze_add(struct store_tx *tx, void *arg)
 {
     const struct fake_freeze *z = arg;
-    return STORE_EXEC(tx, Q_FREEZE_ADD, NULL, V_TEXT(z->workspace), V_TEXT(z->id), V_TEXT(z->s->scope),
-                      V_TEXT(z->s->target), V_TEXT(z->reason), V_C(z->p->id), V_INT(z->l->now));
+    return STORE_EXEC(tx, Q_FREEZE_ADD, NULL, V_TEXT(z->workspace), V_TEXT(z->id),
+                      V_TEXT(z->s->scope), V_TEXT(z->s->target), V_TEXT(z->reason), V_C(z->p->id),
+                      V_INT(z->l->now));
 }
 static int fake_freeze_end(struct store_tx *tx, void *arg)
 {
     const struct fake_freeze *z = arg;
-    return STORE_EXEC(tx, Q_FREEZE_END, NULL, V_TEXT(z->workspace), V_TEXT(z->id), V_C(z->p->id), V_INT(z->l->now));
+    return STORE_EXEC(tx, Q_FREEZE_END, NULL, V_TEXT(z->workspace), V_TEXT(z->id), V_C(z->p->id),
+                      V_INT(z->l->now));
 }
-int life_freeze(struct life *l, const struct person *p, const struct freeze_scope *s, struct str reason,
-                char ret_id[ID_SIZE], struct fail *f)
+int life_freeze(struct life *l, const struct person *p, const struct freeze_scope *s,
+                struct str reason, char ret_id[ID_SIZE], struct fail *f)
 {
     (void)f;
     id_new(&fake_env, "frz", ret_id);
     struct fake_freeze z = {l, p, str_c(p->workspace), str_c(ret_id), s, reason};
     return store_tx(l->store, fake_freeze_add, &z);
 }
-int life_unfreeze(struct life *l, const struct person *p, struct str workspace, struct str id, struct fail *f)
+int life_unfreeze(struct life *l, const struct person *p, struct str workspace, struct str id,
+                  struct fail *f)
 {
     (void)f;
     struct fake_freeze z = {l, p, workspace, id, NULL, STR("")};
@@ -256,7 +262,8 @@ struct fake_revoke {
 static int fake_revoke_tx(struct store_tx *tx, void *arg)
 {
     const struct fake_revoke *v = arg;
-    return STORE_EXEC(tx, Q_SESSION_REVOKE, NULL, V_TEXT(v->workspace), V_TEXT(v->session), V_INT(v->now));
+    return STORE_EXEC(tx, Q_SESSION_REVOKE, NULL, V_TEXT(v->workspace), V_TEXT(v->session),
+                      V_INT(v->now));
 }
 int life_revoke_session(struct life *l, struct str workspace, struct str session)
 {
@@ -265,8 +272,8 @@ int life_revoke_session(struct life *l, struct str workspace, struct str session
     return store_tx(l->store, fake_revoke_tx, &v);
 }
 
-int life_roster_change(struct life *l, json_t *doc, struct str workspace, struct str by, const char *what,
-                       store_fn *extra, void *extra_arg, struct fail *f)
+int life_roster_change(struct life *l, json_t *doc, struct str workspace, struct str by,
+                       const char *what, store_fn *extra, void *extra_arg, struct fail *f)
 {
     struct roster *next = NULL;
     (void)workspace;
@@ -288,8 +295,9 @@ int life_roster_change(struct life *l, json_t *doc, struct str workspace, struct
 }
 
 /* --- keeper ----------------------------------------------------------------------------------- */
-int keeper_seal(struct keeper_client *kc, struct str workspace, struct str connection, struct str base_url,
-                int64_t version, struct str secrets, struct buf *ret, struct fail *f)
+int keeper_seal(struct keeper_client *kc, struct str workspace, struct str connection,
+                struct str base_url, int64_t version, struct str secrets, struct buf *ret,
+                struct fail *f)
 {
     struct life *l = (struct life *)(void *)kc;
     (void)workspace, (void)connection, (void)f;
@@ -297,7 +305,8 @@ int keeper_seal(struct keeper_client *kc, struct str workspace, struct str conne
     buf_printf(ret, "sealed for %.*s version %lld", STR_FMT(base_url), (long long)version);
     return buf_err(ret);
 }
-int keeper_hook_secret(struct keeper_client *kc, struct str workspace, struct str agent, char out[64], struct fail *f)
+int keeper_hook_secret(struct keeper_client *kc, struct str workspace, struct str agent,
+                       char out[64], struct fail *f)
 {
     (void)kc, (void)workspace, (void)agent, (void)f;
     (void)snprintf(out, 64, "whsec_of_the_agent");
@@ -331,7 +340,8 @@ static const char fake_connector[] =
     "  plaid-secret: \"{secret}\"\n"
     "pending:\n"
     "  status: 428\n"
-    "  body: '{\"error_code\":\"${code}\",\"error_message\":\"${message}\",\"request_id\":\"${action}\"}'\n"
+    "  body: "
+    "'{\"error_code\":\"${code}\",\"error_message\":\"${message}\",\"request_id\":\"${action}\"}'\n"
     "operations:\n"
     "  - name: transfer.create\n"
     "    method: POST\n"
@@ -350,34 +360,35 @@ static void fake_roster(struct fake *k, const char *password)
     hash_text(spy_hash, STR("csa_spy"));
     hash_text(token_hash, STR("cst_bob"));
     json_t *doc = json_pack(
-        "{s:i, s:[{s:s},{s:s}], s:[o,o,o,o], s:[o,o], s:[o,o,o]}", "version", 1, "workspaces", "id", "default", "id",
-        "other", "people",
-        json_pack("{s:s,s:s,s:s,s:s,s:[],s:b,s:i}", "id", k->ada, "workspace", "default", "email", "ada@a.example",
-                  "role", "admin", "groups", "enabled", 1, "since", 1),
-        json_pack("{s:s,s:s,s:s,s:s,s:[s],s:b,s:s,s:[{s:s,s:i}],s:i}", "id", k->bob, "workspace", "default", "email",
-                  "bob@a.example", "role", "approver", "groups", "finance", "enabled", 1, "password", password,
-                  "tokens", "hash", token_hash, "made_at", 1, "since", 1),
-        json_pack("{s:s,s:s,s:s,s:s,s:[],s:b,s:i}", "id", k->cyd, "workspace", "default", "email", "cyd@a.example",
-                  "role", "auditor", "groups", "enabled", 1, "since", 1),
-        json_pack("{s:s,s:s,s:s,s:s,s:[],s:b,s:i}", "id", k->eve, "workspace", "other", "email", "eve@a.example",
-                  "role", "admin", "groups", "enabled", 1, "since", 1),
+        "{s:i, s:[{s:s},{s:s}], s:[o,o,o,o], s:[o,o], s:[o,o,o]}", "version", 1, "workspaces", "id",
+        "default", "id", "other", "people",
+        json_pack("{s:s,s:s,s:s,s:s,s:[],s:b,s:i}", "id", k->ada, "workspace", "default", "email",
+                  "ada@a.example", "role", "admin", "groups", "enabled", 1, "since", 1),
+        json_pack("{s:s,s:s,s:s,s:s,s:[s],s:b,s:s,s:[{s:s,s:i}],s:i}", "id", k->bob, "workspace",
+                  "default", "email", "bob@a.example", "role", "approver", "groups", "finance",
+                  "enabled", 1, "password", password, "tokens", "hash", token_hash, "made_at", 1,
+                  "since", 1),
+        json_pack("{s:s,s:s,s:s,s:s,s:[],s:b,s:i}", "id", k->cyd, "workspace", "default", "email",
+                  "cyd@a.example", "role", "auditor", "groups", "enabled", 1, "since", 1),
+        json_pack("{s:s,s:s,s:s,s:s,s:[],s:b,s:i}", "id", k->eve, "workspace", "other", "email",
+                  "eve@a.example", "role", "admin", "groups", "enabled", 1, "since", 1),
         "agents",
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:[s],s:[],s:b,s:i}", "id", k->bot, "workspace", "default", "name", "bot",
-                  "owner", k->ada, "key_hash", hash, "enabled", 1, "connections", k->bank, "resume_urls",
-                  "allow_private", 0, "since", 1),
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:[s],s:[],s:b,s:i}", "id", k->spy, "workspace", "other", "name", "spy",
-                  "owner", k->eve, "key_hash", spy_hash, "enabled", 1, "connections", k->away, "resume_urls",
-                  "allow_private", 0, "since", 1),
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:[s],s:[],s:b,s:i}", "id", k->bot, "workspace",
+                  "default", "name", "bot", "owner", k->ada, "key_hash", hash, "enabled", 1,
+                  "connections", k->bank, "resume_urls", "allow_private", 0, "since", 1),
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:[s],s:[],s:b,s:i}", "id", k->spy, "workspace",
+                  "other", "name", "spy", "owner", k->eve, "key_hash", spy_hash, "enabled", 1,
+                  "connections", k->away, "resume_urls", "allow_private", 0, "since", 1),
         "connections",
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:b,s:i}", "id", k->bank, "workspace", "default", "name", "bank",
-                  "connector", "plaid", "base_url", "https://plaid.example", "allow_private", 0, "credential", 1,
-                  "enabled", 1, "since", 1),
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:b,s:i}", "id", k->safe, "workspace", "default", "name", "safe",
-                  "connector", "plaid", "base_url", "https://plaid.example", "allow_private", 0, "credential", 1,
-                  "enabled", 1, "since", 1),
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:b,s:i}", "id", k->away, "workspace", "other", "name", "away",
-                  "connector", "plaid", "base_url", "https://plaid.example", "allow_private", 0, "credential", 1,
-                  "enabled", 1, "since", 1));
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:b,s:i}", "id", k->bank, "workspace", "default",
+                  "name", "bank", "connector", "plaid", "base_url", "https://plaid.example",
+                  "allow_private", 0, "credential", 1, "enabled", 1, "since", 1),
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:b,s:i}", "id", k->safe, "workspace", "default",
+                  "name", "safe", "connector", "plaid", "base_url", "https://plaid.example",
+                  "allow_private", 0, "credential", 1, "enabled", 1, "since", 1),
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:b,s:i}", "id", k->away, "workspace", "other",
+                  "name", "away", "connector", "plaid", "base_url", "https://plaid.example",
+                  "allow_private", 0, "credential", 1, "enabled", 1, "since", 1));
     assert_non_null(doc);
     char *text = json_dumps(doc, JSON_COMPACT);
     if (roster_read(str_c(text), &k->life.roster, &f) != ERR_OK)
@@ -392,7 +403,8 @@ static void fake_rules(struct fake *k)
     complaints_init(&c);
     k->life.rules = calloc(1, sizeof *k->life.rules);
     k->life.rules->refs = 1;
-    if (connectors_read("plaid.yaml", str_c(fake_connector), &k->life.rules->connectors, &c) != ERR_OK)
+    if (connectors_read("plaid.yaml", str_c(fake_connector), &k->life.rules->connectors, &c) !=
+        ERR_OK)
         fail_msg("%s", c.text.p);
     complaints_free(&c);
 }
@@ -565,58 +577,65 @@ static int fake_insert(struct store_tx *tx, void *arg)
     struct fake_row *w = arg;
     const struct action *a = &w->a;
     return STORE_EXEC(
-        tx, Q_ACTION_INSERT, NULL, V_TEXT(a->workspace), V_TEXT(a->id), V_TEXT(a->agent), V_TEXT(a->connection),
-        V_TEXT(a->connector), V_TEXT(a->operation), V_OPT(a->product), V_TEXT(a->method), V_TEXT(a->path),
-        V_OPT(a->account), V_C(state_text(a->state)), V_OPT(a->error_code), V_INT(a->tier), V_INT(a->revision),
-        V_INT(a->attempt), V_TEXT(a->payload_hash), V_TEXT(a->join_hash), V_OPT(a->binding), V_OPT(a->nonce),
-        V_OPT(a->quorum), V_OPT(a->evidence), V_TEXT(a->reasons), V_OPT(a->policy_digest), V_OPT(a->idempotency_key),
-        V_OPT(a->thread), V_OPT(a->attempt_of), V_INT(a->proposed_at), V_OPT_INT(a->decide_by),
-        V_OPT_INT(a->execute_by), V_OPT_INT(a->decided_at), V_OPT_INT(a->ended_at), V_OPT_INT(a->told_at),
-        V_OPT(a->executed_payload_hash), V_OPT(a->provider_request_id), V_OPT(a->rejected_by),
-        V_OPT(a->rejection_reason), V_OPT(a->rejection_option), V_OPT(a->reauth_reason), V_OPT(a->reauth_url),
+        tx, Q_ACTION_INSERT, NULL, V_TEXT(a->workspace), V_TEXT(a->id), V_TEXT(a->agent),
+        V_TEXT(a->connection), V_TEXT(a->connector), V_TEXT(a->operation), V_OPT(a->product),
+        V_TEXT(a->method), V_TEXT(a->path), V_OPT(a->account), V_C(state_text(a->state)),
+        V_OPT(a->error_code), V_INT(a->tier), V_INT(a->revision), V_INT(a->attempt),
+        V_TEXT(a->payload_hash), V_TEXT(a->join_hash), V_OPT(a->binding), V_OPT(a->nonce),
+        V_OPT(a->quorum), V_OPT(a->evidence), V_TEXT(a->reasons), V_OPT(a->policy_digest),
+        V_OPT(a->idempotency_key), V_OPT(a->thread), V_OPT(a->attempt_of), V_INT(a->proposed_at),
+        V_OPT_INT(a->decide_by), V_OPT_INT(a->execute_by), V_OPT_INT(a->decided_at),
+        V_OPT_INT(a->ended_at), V_OPT_INT(a->told_at), V_OPT(a->executed_payload_hash),
+        V_OPT(a->provider_request_id), V_OPT(a->rejected_by), V_OPT(a->rejection_reason),
+        V_OPT(a->rejection_option), V_OPT(a->reauth_reason), V_OPT(a->reauth_url),
         V_OPT_INT(a->reauth_expires_at), V_INT(a->given), V_INT(a->changed_seq), V_INT(a->epoch),
         V_OPT(str_c(state_outcome(a->state))), V_BLOB(buf_view(&w->request)),
-        w->extra.n > 0 ? V_BLOB(buf_view(&w->extra)) : V_NULL, w->result.n > 0 ? V_BLOB(buf_view(&w->result)) : V_NULL);
+        w->extra.n > 0 ? V_BLOB(buf_view(&w->extra)) : V_NULL,
+        w->result.n > 0 ? V_BLOB(buf_view(&w->result)) : V_NULL);
 }
 
-static void fake_seal(const struct fake_row *w, const char *column, const char *clear, struct buf *ret)
+static void fake_seal(const struct fake_row *w, const char *column, const char *clear,
+                      struct buf *ret)
 {
     buf_init(ret, 0);
     if (clear != NULL)
-        assert_int_equal(vault_seal(w->k->life.vault, w->a.epoch, w->a.workspace, w->a.id, column, str_c(clear), ret),
+        assert_int_equal(vault_seal(w->k->life.vault, w->a.epoch, w->a.workspace, w->a.id, column,
+                                    str_c(clear), ret),
                          0);
 }
 
-static const char fake_request[] = "{\"body\":{\"amount\":\"12.00\"},\"headers\":{},\"method\":\"POST\","
-                                   "\"path\":\"/transfer/create\",\"query\":[]}";
+static const char fake_request[] =
+    "{\"body\":{\"amount\":\"12.00\"},\"headers\":{},\"method\":\"POST\","
+    "\"path\":\"/transfer/create\",\"query\":[]}";
 
 /* Bot's action at tier 3 in a state; id is written. `result` NULL for none. */
 static void fake_action(struct fake *k, enum state state, const char *result, char id[ID_SIZE])
 {
     id_new(&k->env, "act", id);
-    struct fake_row w = {.k = k,
-                         .a = {.workspace = STR("default"),
-                               .id = str_c(id),
-                               .agent = str_c(k->bot),
-                               .connection = str_c(k->bank),
-                               .connector = STR("plaid"),
-                               .operation = STR("transfer.create"),
-                               .method = STR("POST"),
-                               .path = STR("/transfer/create"),
-                               .state = state,
-                               .tier = 3,
-                               .revision = 1,
-                               .payload_hash = STR("sha256:00"),
-                               .join_hash = STR("x"),
-                               .binding = STR("sha256:11"),
-                               .quorum = STR("[{\"count\":2,\"group\":\"finance\"}]"),
-                               .reasons = STR("[{\"rule\":\"r\",\"effect\":\"tier 3\",\"text\":\"t\"}]"),
-                               .proposed_at = FAKE_NOW,
-                               .decide_by = FAKE_NOW + 1000,
-                               .execute_by = FAKE_NOW + 2000,
-                               .ended_at = state_ended(state) ? FAKE_NOW + 500 : 0,
-                               .given = 1,
-                               .epoch = vault_epoch(FAKE_NOW)}};
+    struct fake_row w = {
+        .k = k,
+        .a = {.workspace = STR("default"),
+              .id = str_c(id),
+              .agent = str_c(k->bot),
+              .connection = str_c(k->bank),
+              .connector = STR("plaid"),
+              .operation = STR("transfer.create"),
+              .method = STR("POST"),
+              .path = STR("/transfer/create"),
+              .state = state,
+              .tier = 3,
+              .revision = 1,
+              .payload_hash = STR("sha256:00"),
+              .join_hash = STR("x"),
+              .binding = STR("sha256:11"),
+              .quorum = STR("[{\"count\":2,\"group\":\"finance\"}]"),
+              .reasons = STR("[{\"rule\":\"r\",\"effect\":\"tier 3\",\"text\":\"t\"}]"),
+              .proposed_at = FAKE_NOW,
+              .decide_by = FAKE_NOW + 1000,
+              .execute_by = FAKE_NOW + 2000,
+              .ended_at = state_ended(state) ? FAKE_NOW + 500 : 0,
+              .given = 1,
+              .epoch = vault_epoch(FAKE_NOW)}};
     fake_seal(&w, "request", fake_request, &w.request);
     fake_seal(&w, "extra", "{\"note\":\"please\",\"state\":{\"n\":1}}", &w.extra);
     fake_seal(&w, "result", result, &w.result);

@@ -1,6 +1,6 @@
-/* What the keeper's tests share: a scratch folder with keys, policy and a connector, a keeper running
- * in a child process as it does in production, gate's client bound to it, a small HTTP server whose
- * path says how it behaves, and orders with real votes. */
+/* What the keeper's tests share: a scratch folder with keys, policy and a connector, a keeper
+ * running in a child process as it does in production, gate's client bound to it, a small HTTP
+ * server whose path says how it behaves, and orders with real votes. */
 #ifndef CS_TEST_KEEPER_H
 #define CS_TEST_KEEPER_H
 
@@ -80,8 +80,10 @@ T size_t read_request(int fd, char *buf, size_t size)
 T void answer(int fd, int status, const char *headers, const char *body, size_t n)
 {
     char head[512];
-    int len = snprintf(head, sizeof head, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nContent-Type: application/json\r\n%s\r\n",
-                       status, n, headers);
+    int len =
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nContent-Type: application/json\r\n%s\r\n",
+                 status, n, headers);
     send_all(fd, head, (size_t)len);
     send_all(fd, body, n);
 }
@@ -117,7 +119,10 @@ T bool behave(struct server *s, int fd, const char *mode, const char *request, i
     } else if (strcmp(mode, "500") == 0 || strcmp(mode, "400") == 0 || strcmp(mode, "401") == 0) {
         answer(fd, atoi(mode), "", "{\"error\":\"E\"}", 13);
     } else if (strcmp(mode, "429") == 0) {
-        answer(fd, 429, "Retry-After: 7\r\nX-Limit: 100\r\nX-Left: 0\r\nX-Reset: 4102444800\r\nX-Hidden: h\r\nX-Shown: s\r\n", "{}", 2);
+        answer(fd, 429,
+               "Retry-After: 7\r\nX-Limit: 100\r\nX-Left: 0\r\nX-Reset: 4102444800\r\nX-Hidden: "
+               "h\r\nX-Shown: s\r\n",
+               "{}", 2);
     } else if (strcmp(mode, "echo") == 0) {
         answer(fd, 200, "X-Shown: " SECRET "\r\n", request, strlen(request));
     } else if (strcmp(mode, "big") == 0) {
@@ -190,13 +195,17 @@ T void server_stop(struct server *s)
 
 T const char connector_yaml[] =
     "version: 1\nname: shop\ntitle: Shop\nbase_url: http://127.0.0.1:1\nsecrets: [token]\n"
-    "inject: {authorization: \"Bearer {token}\"}\nanswer_headers: [x-shown]\nrequest_id: /request_id\n"
+    "inject: {authorization: \"Bearer {token}\"}\nanswer_headers: [x-shown]\nrequest_id: "
+    "/request_id\n"
     "errors: {code: /error, message: /message, reauth: [\"401\"]}\n"
     "ratelimit: {limit: x-limit, remaining: x-left, reset: x-reset, unit: epoch}\n"
-    "pending: {status: 428, body: '{\"error\":\"${code}\",\"message\":\"${message}\",\"action\":\"${action}\"}'}\n"
+    "pending: {status: 428, body: "
+    "'{\"error\":\"${code}\",\"message\":\"${message}\",\"action\":\"${action}\"}'}\n"
     "operations:\n"
-    "  - {name: item.read, method: GET, path: \"/read/{m}\", product: p, kind: read, tier: 0, tags: [read], text: t}\n"
-    "  - {name: item.peek, method: GET, path: \"/peek/{m}\", product: p, kind: read, tier: 2, tags: [read], text: t}\n"
+    "  - {name: item.read, method: GET, path: \"/read/{m}\", product: p, kind: read, tier: 0, "
+    "tags: [read], text: t}\n"
+    "  - {name: item.peek, method: GET, path: \"/peek/{m}\", product: p, kind: read, tier: 2, "
+    "tags: [read], text: t}\n"
     "  - {name: item.write, method: POST, path: \"/write/{m}\", product: p, tier: 1, text: t}\n"
     "  - {name: item.keyed, method: POST, path: \"/keyed/{m}\", product: p, tier: 1, text: t,\n"
     "     idempotency: {by: header, at: idempotency-key, window: 24h}}\n"
@@ -329,7 +338,10 @@ T int give_socket(struct fixture *x)
     } control = {.space = {0}};
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     struct iovec io = {&byte, 1};
-    struct msghdr msg = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+    struct msghdr msg = {.msg_iov = &io,
+                         .msg_iovlen = 1,
+                         .msg_control = control.space,
+                         .msg_controllen = sizeof control.space};
     struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
@@ -343,7 +355,8 @@ T int give_socket(struct fixture *x)
 T int bind_gate(struct fixture *x, struct fail *f)
 {
     keeper_identity_free(&x->who);
-    return keeper_client_bind(x->kc, give_socket(x), policy_digest(x->rules), connectors_digest(x->connectors), &x->who, f);
+    return keeper_client_bind(x->kc, give_socket(x), policy_digest(x->rules),
+                              connectors_digest(x->connectors), &x->who, f);
 }
 
 T int end_keeper(struct fixture *x, int signal)
@@ -363,17 +376,29 @@ T int end_keeper(struct fixture *x, int signal)
 T void put_roster(struct fixture *x, struct buf *out)
 {
     static const char *const role[PEOPLE] = {"admin", "approver", "approver", "auditor"};
-    buf_c(out, "{\"version\":0,\"workspaces\":[{\"id\":\"default\"},{\"id\":\"other\"}],\"people\":[");
+    buf_c(out,
+          "{\"version\":0,\"workspaces\":[{\"id\":\"default\"},{\"id\":\"other\"}],\"people\":[");
     for (int i = 0; i < PEOPLE; i++)
-        buf_printf(out, "%s{\"id\":\"%s\",\"workspace\":\"default\",\"email\":\"p%d@example.com\",\"role\":\"%s\",\"groups\":[],"
-                   "\"enabled\":%s,\"password\":\"\",\"tokens\":[],\"since\":1}", i ? "," : "", x->person[i], i, role[i],
+        buf_printf(out,
+                   "%s{\"id\":\"%s\",\"workspace\":\"default\",\"email\":\"p%d@example.com\","
+                   "\"role\":\"%s\",\"groups\":[],"
+                   "\"enabled\":%s,\"password\":\"\",\"tokens\":[],\"since\":1}",
+                   i ? "," : "", x->person[i], i, role[i],
                    x->disabled == x->person[i] ? "false" : "true");
-    buf_printf(out, "],\"agents\":[{\"id\":\"%s\",\"workspace\":\"default\",\"name\":\"bot\",\"owner\":\"%s\",\"key_hash\":"
-               "\"sha256:%064d\",\"enabled\":true,\"connections\":[\"%s\"],\"resume_urls\":[\"http://127.0.0.1:%u/hook\"],"
-               "\"allow_private\":true,\"since\":1}],", x->agent, x->person[0], 1, x->connection, x->server.port);
-    buf_printf(out, "\"connections\":[{\"id\":\"%s\",\"workspace\":\"default\",\"name\":\"main\",\"connector\":\"shop\",\"base_url\":"
-               "\"%s\",\"allow_private\":%s,\"credential\":%lld,\"enabled\":true,\"item_id\":\"\",\"since\":1}]}", x->connection,
-               x->base_url, x->allow_private ? "true" : "false", (long long)x->credential_version);
+    buf_printf(out,
+               "],\"agents\":[{\"id\":\"%s\",\"workspace\":\"default\",\"name\":\"bot\",\"owner\":"
+               "\"%s\",\"key_hash\":"
+               "\"sha256:%064d\",\"enabled\":true,\"connections\":[\"%s\"],\"resume_urls\":[\"http:"
+               "//127.0.0.1:%u/hook\"],"
+               "\"allow_private\":true,\"since\":1}],",
+               x->agent, x->person[0], 1, x->connection, x->server.port);
+    buf_printf(out,
+               "\"connections\":[{\"id\":\"%s\",\"workspace\":\"default\",\"name\":\"main\","
+               "\"connector\":\"shop\",\"base_url\":"
+               "\"%s\",\"allow_private\":%s,\"credential\":%lld,\"enabled\":true,\"item_id\":\"\","
+               "\"since\":1}]}",
+               x->connection, x->base_url, x->allow_private ? "true" : "false",
+               (long long)x->credential_version);
     assert_int_equal(buf_err(out), 0);
 }
 
@@ -389,8 +414,10 @@ T void change_roster(struct fixture *x)
         fail_msg("roster: %s %s", err_name(f.err), f.detail);
     assert_int_equal(keeper_roster_commit(x->kc, buf_view(&x->sealed_roster), &f), 0);
     buf_free(&x->credential);
-    assert_int_equal(keeper_seal(x->kc, STR("default"), str_c(x->connection), str_c(x->base_url), x->credential_version,
-                                 STR("{\"token\":\"" SECRET "\"}"), &x->credential, &f), 0);
+    assert_int_equal(keeper_seal(x->kc, STR("default"), str_c(x->connection), str_c(x->base_url),
+                                 x->credential_version, STR("{\"token\":\"" SECRET "\"}"),
+                                 &x->credential, &f),
+                     0);
     buf_free(&doc);
 }
 
@@ -420,7 +447,8 @@ T void load_rules(struct fixture *x)
     complaints_init(&c);
     policy_free(x->rules);
     connectors_free(x->connectors);
-    if (connectors_load(x->connectors_dir, &x->connectors, &c) || policy_load(x->policy, x->connectors, &x->rules, &c))
+    if (connectors_load(x->connectors_dir, &x->connectors, &c) ||
+        policy_load(x->policy, x->connectors, &x->rules, &c))
         fail_msg("%s", c.text.p);
     complaints_free(&c);
 }
@@ -447,9 +475,17 @@ T void fixture_files(struct fixture *x)
     pthread_mutex_init(&x->lock, NULL);
     pthread_cond_init(&x->changed, NULL);
     write_files(x);
-    x->cfg = (struct config){.data_dir = x->data, .kek_file = x->kek, .policy = x->policy, .connectors_dir = x->connectors_dir,
-                             .user = "nobody", .log_level = "error", .limit_upstream_time = 60000, .limit_connect_time = 5000,
-                             .limit_answer = LIMIT_ANSWER, .limit_calls = 64, .session_absolute = 8 * 3600000};
+    x->cfg = (struct config){.data_dir = x->data,
+                             .kek_file = x->kek,
+                             .policy = x->policy,
+                             .connectors_dir = x->connectors_dir,
+                             .user = "nobody",
+                             .log_level = "error",
+                             .limit_upstream_time = 60000,
+                             .limit_connect_time = 5000,
+                             .limit_answer = LIMIT_ANSWER,
+                             .limit_calls = 64,
+                             .session_absolute = 8 * 3600000};
     load_rules(x);
     for (int i = 0; i < PEOPLE; i++)
         id_new(&env_system, "apr", x->person[i]);
@@ -501,12 +537,16 @@ struct order {
     struct buf grant;
 };
 
-T void order_make(struct fixture *x, struct order *y, const char *method, const char *path, int tier)
+T void order_make(struct fixture *x, struct order *y, const char *method, const char *path,
+                  int tier)
 {
     const struct connector *c = connectors_find(x->connectors, STR("shop"));
     bool get = strcmp(method, "GET") == 0;
     json_t *body = get ? NULL : json_pack("{s:i}", "amount", 5);
-    struct request_input in = {.method = str_c(method), .path = str_c(path), .body = body, .content_type = STR("application/json")};
+    struct request_input in = {.method = str_c(method),
+                               .path = str_c(path),
+                               .body = body,
+                               .content_type = STR("application/json")};
     struct fail f = {0};
     int64_t now = env_now(&env_system);
     *y = (struct order){.o = {.attempt = 1}};
@@ -514,10 +554,17 @@ T void order_make(struct fixture *x, struct order *y, const char *method, const 
         fail_msg("request: %s", f.detail);
     json_decref(body);
     id_new(&env_system, "act", y->action);
-    y->o.about = (struct binding){.action = str_c(y->action), .workspace = STR("default"), .agent = str_c(x->agent),
-                                  .connection = str_c(x->connection), .revision = 1, .tier = tier,
-                                  .quorum = tier == 2 ? STR("[{\"count\":1}]") : tier == 3 ? STR("[{\"count\":2}]") : STR("[]"),
-                                  .evidence = STR("session"), .payload_hash = str_c(y->request.hash),
+    y->o.about = (struct binding){.action = str_c(y->action),
+                                  .workspace = STR("default"),
+                                  .agent = str_c(x->agent),
+                                  .connection = str_c(x->connection),
+                                  .revision = 1,
+                                  .tier = tier,
+                                  .quorum = tier == 2   ? STR("[{\"count\":1}]")
+                                            : tier == 3 ? STR("[{\"count\":2}]")
+                                                        : STR("[]"),
+                                  .evidence = STR("session"),
+                                  .payload_hash = str_c(y->request.hash),
                                   .nonce = STR("00112233445566778899aabbccddeeff")};
     if (tier >= 2) {
         y->o.about.decide_by = now + 600000;
@@ -534,15 +581,20 @@ T void vote_sign(struct fixture *x, struct order *y, size_t i)
 {
     assert_int_equal(binding_hash(&y->o.about, y->binding), 0);
     y->vote[i].binding = str_c(y->binding);
-    assert_int_equal(vote_mac(x->who.mac_key[x->who.n_macs - 1], x->who.mac_version, &y->vote[i], y->mac[i]), 0);
+    assert_int_equal(
+        vote_mac(x->who.mac_key[x->who.n_macs - 1], x->who.mac_version, &y->vote[i], y->mac[i]), 0);
     y->vote[i].mac = str_c(y->mac[i]);
 }
 
 T void vote_add(struct fixture *x, struct order *y, int person)
 {
     int64_t now = env_now(&env_system);
-    y->vote[y->o.n_votes] = (struct vote){.person = str_c(x->person[person]), .decision = VOTE_APPROVE, .at = now,
-                                          .auth_time = now - 1000, .session = STR("ses_1"), .evidence = STR("session")};
+    y->vote[y->o.n_votes] = (struct vote){.person = str_c(x->person[person]),
+                                          .decision = VOTE_APPROVE,
+                                          .at = now,
+                                          .auth_time = now - 1000,
+                                          .session = STR("ses_1"),
+                                          .evidence = STR("session")};
     vote_sign(x, y, y->o.n_votes++);
 }
 

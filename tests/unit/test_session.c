@@ -42,26 +42,16 @@ static int find(struct fake *k, const char *token)
     return session_find(k->app.sessions, x->arena, str_c(token), &x->who);
 }
 
-/* Changes the database behind the program's back, as somebody with SQL could. */
-static int alter_tx(struct store_tx *tx, void *arg)
-{
-    (void)arg;
-    return STORE_EXEC(tx, Q_API_SESSION_SEEN, NULL, V_C("default"), V_C("none"), V_INT(1));
-}
-
-static size_t events(struct fake *k, enum audit_type type);
-
 struct counting {
     struct str type;
     size_t n;
-    char last[512];
 };
 static int count_event(void *arg, int64_t seq, struct str bytes)
 {
     struct counting *c = arg;
     (void)seq;
-    if (c->n++ == 0)
-        assert_true(str_copy(c->last, sizeof c->last, str_sub(bytes, 0, 500)));
+    (void)bytes;
+    c->n++;
     return ERR_OK;
 }
 static int count_events(struct store_tx *tx, void *arg)
@@ -82,7 +72,6 @@ static void a_right_password_gives_a_session(void **state)
 {
     struct fake *k = *state;
     struct session_made made;
-    assert_int_equal(store_tx(k->life.store, alter_tx, NULL), 0);
     assert_int_equal(login(k, "BOB@a.example", RIGHT, &made), 0);
     assert_int_equal(find(k, made.token), 0);
     assert_int_equal(k->x->who.who, WHO_PERSON);
