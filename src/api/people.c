@@ -206,6 +206,20 @@ static json_t *token_entry(struct app *app, const char *token)
     return json_pack("{s:s, s:I}", "hash", hash, "made_at", (json_int_t)life_now(app->life));
 }
 
+/* The roster leaves an empty list out. */
+static int append_token(json_t *person, json_t *token)
+{
+    json_t *list = json_object_get(person, "tokens");
+    if (list == NULL) {
+        list = json_array();
+        if (json_object_set_new(person, "tokens", list) != 0) {
+            json_decref(token);
+            return ERR_NOMEM;
+        }
+    }
+    return json_array_append_new(list, token) == 0 ? ERR_OK : ERR_NOMEM;
+}
+
 static int add_token(struct app *app, const struct exchange *x, const char *token, struct fail *f)
 {
     struct roster_edit e;
@@ -219,10 +233,8 @@ static int add_token(struct app *app, const struct exchange *x, const char *toke
         r = fail_set(f, ERR_CONFLICT, "the person is disabled");
     if (r == ERR_OK && p->n_tokens >= TOKENS_MAX)
         r = fail_set(f, ERR_CONFLICT, "the person has %d tokens already", TOKENS_MAX);
-    json_t *entry = r == ERR_OK ? roster_edit_entry(&e, "people", id) : NULL;
-    if (r == ERR_OK &&
-        json_array_append_new(json_object_get(entry, "tokens"), token_entry(app, token)) != 0)
-        r = ERR_NOMEM;
+    if (r == ERR_OK)
+        r = append_token(roster_edit_entry(&e, "people", id), token_entry(app, token));
     if (r == ERR_OK)
         r = roster_edit_commit(app, x, &e, "token.added", NULL, NULL, f);
     roster_edit_end(&e);

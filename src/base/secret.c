@@ -75,8 +75,7 @@ static int locate(const char *path, char *out, size_t size, struct fail *f)
     if (!str_starts(s, credential_scheme)) {
         n = snprintf(out, size, "%s", path);
     } else {
-        if (name.n == 0 || str_find(name, '/', 0) != name.n || str_eq_c(name, "..") ||
-            str_eq_c(name, "."))
+        if (str_find(name, '/', 0) != name.n) /* "", "." and ".." are folders: no key files */
             return fail_set(f, ERR_CONFIG, "%s: not a credential's name", path);
         if (!dir || dir[0] != '/')
             return fail_set(f, ERR_CONFIG, "%s: CREDENTIALS_DIRECTORY is not set", path);

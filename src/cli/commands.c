@@ -181,7 +181,8 @@ static int run_role(int argc, char **argv, const char *part, bool gate)
     bool no_listen = false;
     if (with_config(argc, argv, &cfg, &args, &no_listen) != 0)
         return EXIT_MISCONFIGURED;
-    log_open(part, level_of(&cfg));
+    /* A gate of the moment, for one command: only what went wrong is worth a line. */
+    log_open(part, no_listen ? LOG_WARN : level_of(&cfg));
     int r = gate ? gate_main(&cfg, 3, !no_listen) : keeper_main(&cfg, 3);
     config_free(&cfg);
     return r;

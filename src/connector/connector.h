@@ -94,6 +94,11 @@ struct connector {
     const char *request_id; /* pointer into any answer, or header name when no '/' leads */
     const char **reauth;    /* error codes that mean: the credential needs re-authentication */
     size_t n_reauth;
+    struct {                       /* a call of our own after such an error, giving people a link */
+        const char *operation;     /* NULL: there is none; under tier 2 */
+        const char *body;          /* its JSON body */
+        const char *url, *expires; /* pointers into the answer */
+    } repair;
     const char *ratelimit_limit, *ratelimit_remaining, *ratelimit_reset, *ratelimit_unit;
     int pending_status;     /* 428 unless the vendor's client needs another */
     const char *error_body; /* template of our own errors in the vendor's shape */

@@ -19,7 +19,7 @@
 struct con_text {
     const char *body;
     const struct yaml_node *secrets, *optional_secrets, *inject, *drop, *pass_headers,
-        *answer_headers, *errors, *ratelimit, *pending, *operations;
+        *answer_headers, *errors, *repair, *ratelimit, *pending, *operations;
     int64_t version;
 };
 
@@ -49,6 +49,7 @@ static const struct yaml_field con_fields[] = {
     CON("pass_headers", YW_LIST, t.pass_headers, false),
     CON("answer_headers", YW_LIST, t.answer_headers, false),
     CON("errors", YW_MAP, t.errors, false),
+    CON("repair", YW_MAP, t.repair, false),
     CON("ratelimit", YW_MAP, t.ratelimit, false),
     CON("pending", YW_MAP, t.pending, false),
     CON("operations", YW_LIST, t.operations, true),
@@ -157,6 +158,46 @@ static void errors(struct loader *ld, const struct yaml_node *map)
     ld->con->error_message = got.message;
     ld->con->error_in_2xx = got.in_2xx;
     load_list(ld, got.reauth, &code, &ld->con->reauth, &ld->con->n_reauth);
+}
+
+static bool is_json_object(struct str text)
+{
+    json_t *v = NULL;
+    bool ok = json_read(text, &v, NULL) == ERR_OK && json_is_object(v);
+
+    json_decref(v);
+    return ok;
+}
+
+static void repair(struct loader *ld, const struct yaml_node *map)
+{
+    static const struct yaml_field field[] = {
+        {"operation", YW_STR, offsetof(struct connector, repair.operation), true, 0, 0},
+        {"body", YW_STR, offsetof(struct connector, repair.body), true, 0, 0},
+        {"url", YW_STR, offsetof(struct connector, repair.url), true, 0, 0},
+        {"expires", YW_STR, offsetof(struct connector, repair.expires), false, 0, 0},
+    };
+    static const struct check check[] = {
+        {"operation", load_is_text, "an operation's name"},
+        {"body", is_json_object, "a JSON object"},
+        {"url", place_pointer_valid, load_wants_pointer},
+        {"expires", place_pointer_valid, load_wants_pointer},
+    };
+
+    if (map == NULL)
+        return;
+    load_fields(ld, map, field, N(field), ld->con);
+    load_check(ld, map, check, N(check));
+}
+
+/* It is made without asking anybody, so it must be one that needs nobody. */
+static void check_repair(struct loader *ld, const struct yaml_node *map)
+{
+    const char *name = ld->con->repair.operation;
+    const struct operation *op = name != NULL ? connector_operation(ld->con, str_c(name)) : NULL;
+
+    if (map != NULL && name != NULL && (op == NULL || op->deny || op->tier > 1))
+        COMPLAIN(ld, map, "repair: operation: '%s' is no operation of tier 0 or 1 here", name);
 }
 
 static void ratelimit(struct loader *ld, const struct yaml_node *map)
@@ -278,10 +319,12 @@ static void read_root(struct loader *ld, const struct yaml_node *root)
     lists(ld, &got.t);
     drops(ld, got.t.drop);
     errors(ld, got.t.errors);
+    repair(ld, got.t.repair);
     ratelimit(ld, got.t.ratelimit);
     pending(ld, got.t.pending);
     check_key_header(ld, root);
     load_operations(ld, got.t.operations);
+    check_repair(ld, got.t.repair);
 }
 
 static void loaded_free(struct loaded *l)

@@ -11,7 +11,8 @@
 #define ADMIN_REQUEST_MAX ((size_t)1 << 20)
 
 struct admin;
-/* After server_start. ERR_CONFLICT when another process answers on the socket. */
+/* After server_start, or without a server at all: then nothing can be waited for. ERR_CONFLICT when
+ * another process answers on the socket. */
 CS_CHECK int admin_start(struct app *app, struct admin **ret, struct fail *f);
 /* Before server_stop. Finishes what is in hand; NULL is fine. */
 void admin_stop(struct admin *a);

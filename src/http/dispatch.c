@@ -199,7 +199,7 @@ static int prepare(struct app *app, struct call *c, struct fail *f)
 static void run(struct app *app, struct call *c, handler_fn *handler)
 {
     struct fail f = {.position = -1};
-    c->mark = waiters_mark(app->waiters);
+    c->mark = app->waiters ? waiters_mark(app->waiters) : 0; /* none where nothing listens */
     int r = handler(app, &c->x, &f);
     if (!r && c->x.method == METHOD_HEAD)
         c->x.events = false; /* its head is all that was asked for */
@@ -223,9 +223,10 @@ void dispatch_park(struct app *app, struct call *c)
 {
     const struct park *p = &c->x.park;
     struct fail f = {.position = -1};
-    if (!waiters_park(app->waiters, p->action, c->mark, p->until, c))
+    /* without a server (a command while `serve` does not run) nothing waits */
+    if (app->waiters && !waiters_park(app->waiters, p->action, c->mark, p->until, c))
         return;
-    (void)fail_set(&f, ERR_UNAVAILABLE, "too many are waiting");
+    (void)fail_set(&f, ERR_UNAVAILABLE, "waiting is not possible just now");
     dispatch_refuse(c, ERR_UNAVAILABLE, &f);
     c->woken(c);
 }

@@ -25,7 +25,7 @@ static int bind_and_listen(const struct addrinfo *ai, int *ret_fd)
         int cause = errno;
         close(fd);
         errno = cause;
-        return ERR_IO;
+        return cause == EADDRINUSE ? ERR_CONFLICT : ERR_CONFIG; /* waiting would not mend it */
     }
     *ret_fd = fd;
     return 0;

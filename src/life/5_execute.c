@@ -176,8 +176,6 @@ static int write_sending(struct store_tx *tx, void *arg)
     struct action a = e->action;
     a.attempt++;
     a.error_code = STR("");
-    a.reauth_reason = a.reauth_url = STR("");
-    a.reauth_expires_at = 0;
     int r = life_advance(tx, &e->work, &a, e->event, &(struct advance){.channel = STR("system")});
     if (r == 0)
         r = send_row(tx, e->work.l, &a, str_c(e->key), buf_view(&e->grant));

@@ -464,15 +464,21 @@ int record_result(struct life *l, struct keeper_result *r)
     memcpy(action, r->action, sizeof action);
     int64_t attempt = r->attempt;
     tell_loudly(r);
-    int err = rec->arena != NULL ? prepare(l, rec) : ERR_NOMEM;
-    if (err == 0)
-        err =
-            life_work(l, rec->flight != NULL && rec->flight->read_once ? write_read : write_record,
-                      &rec->work);
+    bool repair = rec->flight != NULL && rec->flight->repair_for[0] != '\0';
+    bool once = rec->flight != NULL && rec->flight->read_once;
+    int err = rec->arena == NULL ? ERR_NOMEM
+              : repair           ? repair_record(l, rec->flight, r)
+                                 : prepare(l, rec);
+    if (err == 0 && repair)
+        flight_land(l, rec->flight);
+    else if (err == 0)
+        err = life_work(l, once ? write_read : write_record, &rec->work);
     if (err == 0 || err == ERR_NOT_FOUND)
         keeper_ack(l->keeper, str_c(workspace), str_c(action), attempt);
     if (err == 0)
         jobs_poke(l);
+    if (err == 0 && !repair && rec->action.state == STATE_BLOCKED)
+        repair_start(l, str_c(workspace), str_c(action));
     judged_free(&rec->judged);
     rules_unref(rec->rules);
     buf_wipe(&rec->packed);

@@ -113,7 +113,7 @@ void flights_lost(struct life *l)
     for (size_t i = 0; i < FLIGHT_BUCKETS; i++) {
         pthread_mutex_lock(&t->lock);
         for (struct flight *fl = t->bucket[i]; fl != NULL; fl = fl->next)
-            if (fl->read_once && !fl->has_result)
+            if ((fl->read_once || fl->repair_for[0] != '\0') && !fl->has_result)
                 lose(l, fl);
         pthread_mutex_unlock(&t->lock);
     }

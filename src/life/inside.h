@@ -19,8 +19,9 @@ enum life_event {
     EVENT_COUNT
 };
 
-#define VOTES_MAX 256 /* votes read per revision; more people than that never vote on one action \
-                       */
+#define VOTES_MAX                                                                  \
+    256 /* votes read per revision; more people than that never vote on one action \
+         */
 #define ARENA_MAX ((size_t)24 << 20)
 #define IDEM_DAYS 30
 #define IDEM_KEY_SIZE 44
@@ -78,6 +79,8 @@ struct flight {
     _Atomic int refs;
     char id[ID_SIZE], workspace[33];
     struct flight *next;       /* in the table */
+    char repair_for[ID_SIZE];  /* a call of our own: the blocked action that it is for; "" for an
+                                  agent's */
     bool read_once;            /* no row yet: the whole story is written down with the result */
     struct action pending_row; /* with read_once: the row to be; texts in `arena` */
     struct arena *arena;
@@ -172,6 +175,10 @@ CS_CHECK int send_row(struct store_tx *tx, struct life *l, const struct action *
 
 /* 6_record.c */
 CS_CHECK int record_result(struct life *l, struct keeper_result *r);
+
+/* repair.c: asks the provider for a link by which people can mend what blocked the action. */
+void repair_start(struct life *l, struct str workspace, struct str id);
+CS_CHECK int repair_record(struct life *l, const struct flight *fl, const struct keeper_result *r);
 
 /* 7_resume.c: rows of deliveries for what just happened. */
 CS_CHECK int resume_enqueue(struct store_tx *tx, struct life *l, const struct action *a);

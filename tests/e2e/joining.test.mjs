@@ -193,14 +193,15 @@ for (const [status, end] of Object.entries(ENDINGS)) {
 }
 
 test('with a key there is no such end: the same action for 30 days, then not', async () => {
-  const body = { ...sendEmail(), idempotency_key: unique('k') };
-  const first = await propose(body);
-  await decide(first);
-  await s.settled(first.id, 'succeeded');
+  const [soon, late] = [{ ...sendEmail(), idempotency_key: unique('k') }, { ...sendEmail(), idempotency_key: unique('k') }];
+  const first = [await propose(soon), await propose(late)];
+  for (const a of first) await decide(a, 'reject');
   pass(29 * DAY);
-  assert.equal((await propose(body)).id, first.id);
-  pass(1 * DAY + HOUR);
-  assert.notEqual((await propose(body)).id, first.id);
+  assert.equal((await propose(soon)).id, first[0].id);
+  pass(DAY + HOUR);
+  const next = await propose(late);
+  assert.notEqual(next.id, first[1].id);
+  assert.equal(next.status, 'pending');
 });
 
 // --- through the proxy ------------------------------------------------------------------------------

@@ -92,13 +92,13 @@ test('lost on a connection used before: one effect, and it is not called failed'
   }
 });
 
-test('lost on a connection used before, tier 1 and idempotent by our key: one effect', async () => {
-  for (let round = 0; round < 5; round++) {
+test('lost on a connection used before, tier 1: one effect, and it is not called failed', async () => {
+  for (let round = 0; round < 6; round++) {
     const body = addContact();
     expect(await s.agent.propose(listContacts()), 200);
     await s.sandbox.rule({ path: '/crm/contacts', method: 'POST', mode: round % 2 ? 'drop_after' : 'drop_after_reused' });
-    const a = (await s.agent.propose(body)).body;
-    await hurried(a, 'succeeded');
+    const end = await settledOrUnknown((await s.agent.propose(body)).body);
+    assert.ok(['succeeded', 'unknown'].includes(end.status), end.status);
     assert.equal(await s.sandbox.effect(`contact:${body.body.email}`), 1);
     const keys = (await s.sandbox.requests('/crm/contacts')).filter((r) => r.body.includes(body.body.email))
       .map((r) => r.headers.find(([n]) => n.toLowerCase() === 'idempotency-key')?.[1]);

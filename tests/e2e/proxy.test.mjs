@@ -122,14 +122,26 @@ test("failed with Plaid's own answer: that answer", async () => {
 
 // --- what else can become of it ---------------------------------------------------------------------
 
-test('item_login_required: 428 REAUTH_REQUIRED, and the action is blocked', async () => {
+test("item_login_required at tier 0: Plaid's own answer, as it is; the action says what to do", async () => {
   await s.sandbox.rule({ path: '/accounts/balance/get', mode: 'item_login_required', times: 1 });
-  const { id } = await heldUp(plaid.accountsBalanceGet({}), 428, 'REAUTH_REQUIRED');
-  const a = await action(id);
-  assert.deepEqual([a.status, a.ended_at, a.reauth.reason], ['blocked', null, 'ITEM_LOGIN_REQUIRED']);
-  for (const field of ['url', 'expires_at', 'reason']) assert.ok(field in a.reauth, field);
-  assert.equal(expect(await s.agent.post(`/v1/actions/${id}/cancel`), 200).body.status, 'cancelled');
+  const { status, data, headers } = await raised(plaid.accountsBalanceGet({}));
+  assert.deepEqual([status, data.error_type, data.error_code], [400, 'ITEM_ERROR', 'ITEM_LOGIN_REQUIRED']);
+  const a = await action(headers['countersign-action']);
+  assert.ok(a.status === 'blocked' || a.status === 'failed', a.status);
   assert.equal((await plaid.accountsBalanceGet({})).status, 200);
+});
+
+test('item_login_required after a hold: 428 REAUTH_REQUIRED, and the action is blocked', async () => {
+  const amount = cents();
+  const { id } = await heldUp(authorize(amount), 428, 'APPROVAL_PENDING');
+  await s.sandbox.rule({ path: '/transfer/authorization/create', mode: 'item_login_required', times: 1 });
+  await approve(id, alice);
+  const a = await s.settled(id, 'blocked');
+  assert.deepEqual([a.outcome, a.ended_at, a.reauth.reason], [null, null, 'ITEM_LOGIN_REQUIRED']);
+  for (const field of ['url', 'expires_at', 'reason']) assert.ok(field in a.reauth, field);
+  assert.equal((await heldUp(authorize(amount), 428, 'REAUTH_REQUIRED')).id, id);
+  assert.equal(expect(await s.agent.post(`/v1/actions/${id}/cancel`), 200).body.status, 'cancelled');
+  await heldUp(authorize(amount), 403, 'APPROVAL_CANCELLED');
 });
 
 test('a blocked one goes on once the connection is renewed', async () => {
@@ -245,7 +257,7 @@ test("what the agent puts where credentials go never reaches Plaid; Plaid's own 
   assert.deepEqual([header('plaid-client-id'), header('plaid-secret'), header('plaid-version')], [[PROVIDER.client_id], [PROVIDER.secret], ['2020-09-14']]);
   assert.deepEqual(JSON.parse(sent.body), { access_token: PROVIDER.access_token });
   const everything = JSON.stringify(await s.sandbox.requests());
-  for (const secret of [s.agentKey, 'agent-made', 'access-agent-made', 'csa_', 'Countersign', 'countersign-'])
+  for (const secret of [s.agentKey, 'agent-made', 'access-agent-made', 'csa_', 'countersign-'])
     assert.ok(!everything.includes(secret), secret);
   assert.deepEqual(header('authorization'), []);
 });

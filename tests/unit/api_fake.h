@@ -16,6 +16,7 @@
 #include "audit/audit.h"
 #include "base/secret.h"
 
+#define UNUSED __attribute__((unused)) /* not every test needs everything */
 #define FAKE_NOW INT64_C(1795338000000) /* 2026-11-22T09:00:00Z */
 
 struct flight {
@@ -518,19 +519,19 @@ static struct exchange *fake_exchange(struct fake *k, enum who who, const char *
     return x;
 }
 
-static void fake_json(struct exchange *x, const char *text)
+UNUSED static void fake_json(struct exchange *x, const char *text)
 {
     struct fail f = {0};
     if (json_read(str_c(text), &x->json, &f) != ERR_OK)
         fail_msg("%s", f.detail);
 }
 
-static void fake_query(struct exchange *x, const char *name, const char *value)
+UNUSED static void fake_query(struct exchange *x, const char *name, const char *value)
 {
     json_array_append_new(x->query, json_pack("[s,s]", name, value));
 }
 
-static void fake_header(struct exchange *x, const char *name, const char *value)
+UNUSED static void fake_header(struct exchange *x, const char *name, const char *value)
 {
     struct exchange_header_pair *h = arena_alloc(x->arena, (x->n_headers + 1) * sizeof *h);
     if (x->n_headers > 0)
@@ -540,7 +541,7 @@ static void fake_header(struct exchange *x, const char *name, const char *value)
 }
 
 /* The value of an answer header; "" where absent. */
-static const char *fake_answer_header(const struct exchange *x, const char *name)
+UNUSED static const char *fake_answer_header(const struct exchange *x, const char *name)
 {
     for (size_t i = 0; i < json_array_size(x->answer_headers); i++) {
         const json_t *pair = json_array_get(x->answer_headers, i);
@@ -551,7 +552,7 @@ static const char *fake_answer_header(const struct exchange *x, const char *name
 }
 
 /* The answer's body; free with json_decref. */
-static json_t *fake_answer(const struct exchange *x)
+UNUSED static json_t *fake_answer(const struct exchange *x)
 {
     json_t *v = json_loadb(x->out.p, x->out.n, JSON_DECODE_ANY, NULL);
     if (v == NULL)
@@ -559,7 +560,7 @@ static json_t *fake_answer(const struct exchange *x)
     return v;
 }
 
-static const char *fake_text(const json_t *v, const char *pointer)
+UNUSED static const char *fake_text(const json_t *v, const char *pointer)
 {
     const json_t *at = json_at(v, str_c(pointer));
     return json_is_string(at) ? json_string_value(at) : json_is_null(at) ? "null" : "absent";
@@ -608,8 +609,22 @@ static const char fake_request[] =
     "{\"body\":{\"amount\":\"12.00\"},\"headers\":{},\"method\":\"POST\","
     "\"path\":\"/transfer/create\",\"query\":[]}";
 
-/* Bot's action at tier 3 in a state; id is written. `result` NULL for none. */
-static void fake_action(struct fake *k, enum state state, const char *result, char id[ID_SIZE])
+static void fake_result(struct fake_row *w, const char *body)
+{
+    struct buf packed;
+    buf_init(&packed, 0);
+    json_t *meta = json_pack("{s:i, s:{s:s, s:s}}", "status", 201, "headers", "content-type",
+                             "application/json", "x-request-id", "r-1");
+    assert_int_equal(result_pack(meta, str_c(body), &packed), 0);
+    assert_int_equal(vault_seal(w->k->life.vault, w->a.epoch, w->a.workspace, w->a.id, "result",
+                                buf_view(&packed), &w->result),
+                     0);
+    json_decref(meta);
+    buf_free(&packed);
+}
+
+/* Bot's action at tier 3 in a state; id is written. `body` of the provider's answer or NULL. */
+UNUSED static void fake_action(struct fake *k, enum state state, const char *body, char id[ID_SIZE])
 {
     id_new(&k->env, "act", id);
     struct fake_row w = {
@@ -638,7 +653,9 @@ static void fake_action(struct fake *k, enum state state, const char *result, ch
               .epoch = vault_epoch(FAKE_NOW)}};
     fake_seal(&w, "request", fake_request, &w.request);
     fake_seal(&w, "extra", "{\"note\":\"please\",\"state\":{\"n\":1}}", &w.extra);
-    fake_seal(&w, "result", result, &w.result);
+    buf_init(&w.result, 0);
+    if (body != NULL)
+        fake_result(&w, body);
     assert_int_equal(store_tx(k->life.store, fake_insert, &w), 0);
     buf_free(&w.request);
     buf_free(&w.extra);

@@ -108,6 +108,45 @@ static void long_paths_are_refused(void **state)
     buf_free(&out);
 }
 
+/* The words matter where a developer has to find the one offending character. */
+static void refusals_say_what(void **state)
+{
+    static const struct {
+        const char *path, *detail;
+        long position;
+    } cases[] = {
+        {"/a\\b", "a backslash", 2},
+        {"/ab;c", "path parameters", 3},
+        {"/a?b", "a path ends before", 2},
+        {"/a#b", "a path ends before", 2},
+        {"/a/../b", "a dot segment", 5},
+        {"/a//b", "an empty segment", 3},
+        {"/a%2fb", "an encoded slash", 2},
+        {"/a%2eb", "an encoded dot", 2},
+        {"/%252e", "encoded again", 1},
+        {"/%5c", "an encoded backslash", 1},
+        {"/%00", "control character", 1},
+        {"/%4", "without two hex digits", 1},
+        {"/a b", "must be percent-encoded", 2},
+        {"", "starts with '/'", 0},
+        {"/%ff", "not UTF-8", 4},
+    };
+    struct buf out = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fail f = {0};
+        assert_int_equal(path_normal(str_c(cases[i].path), false, &out, &f), ERR_UNSAFE_PATH);
+        assert_non_null(strstr(f.detail, cases[i].detail));
+        assert_int_equal(f.position, cases[i].position);
+    }
+    /* nothing behind an empty text is looked at */
+    char *one = malloc(1);
+    assert_non_null(one);
+    assert_int_equal(path_normal((struct str){one + 1, 0}, false, &out, NULL), ERR_UNSAFE_PATH);
+    free(one);
+    buf_free(&out);
+}
+
 /* --- the public URL suite ------------------------------------------------------------------- */
 
 /* The raw path that stands in an absolute http(s) URL, as a client would put it on the request
@@ -219,6 +258,10 @@ static void templates_match_whole_segments(void **state)
         {"/a/bc", "/a/b", NULL},
         {"/{}", "/x", NULL},
         {"a", "/a", NULL},
+        {"xa", "ya", NULL},
+        {"/a", "xa", NULL},
+        {"xa", "/a", NULL},
+        {"", "", NULL},
         {"", "/", NULL},
         {"/", "", NULL},
         {"/{a}/{b}/{c}", "/1/2/3", NULL}, /* more than there is room for */
@@ -334,6 +377,7 @@ static void pairs_that_are_not_written(void **state)
                                       "[[\"a\",1]]",
                                       "[[\"a\",\"b\",\"c\"]]",
                                       "[[\"a\",null]]",
+                                      "[[null,\"a\"]]",
                                       "[\"ab\"]"};
     struct buf out = {0};
     (void)state;
@@ -348,6 +392,10 @@ static void pairs_that_are_not_written(void **state)
     assert_non_null(nul);
     assert_int_equal(query_write(nul, &out), ERR_MALFORMED);
     json_decref(nul);
+    nul = json_pack("[[s%,s]]", "x\0y", (size_t)3, "a");
+    assert_non_null(nul);
+    assert_int_equal(query_write(nul, &out), ERR_MALFORMED);
+    json_decref(nul);
     buf_free(&out);
 }
 
@@ -357,6 +405,7 @@ int main(void)
         cmocka_unit_test(own_cases),
         cmocka_unit_test(every_byte),
         cmocka_unit_test(long_paths_are_refused),
+        cmocka_unit_test(refusals_say_what),
         cmocka_unit_test(public_urls),
         cmocka_unit_test(templates_match_whole_segments),
         cmocka_unit_test(queries_become_pairs_and_back),

@@ -172,10 +172,30 @@ static void more_keys_than_there_is_room_for(void **state)
     free(large);
 }
 
+/* Cut at what the kernel takes, this path would name a good key file. */
+static void long_paths_are_not_cut(void **state)
+{
+    char path[4200];
+    size_t end = 4095 - strlen("kek");
+    struct keyring k;
+    struct fail f;
+    (void)state;
+    write_file("1 " KEY_A "\n", 0600);
+    memset(path, '/', sizeof path);
+    memcpy(path, folder, strlen(folder));
+    memcpy(path + end, "kek", 4);
+    assert_int_equal(keyring_read(path, &k, &f), 0);
+    keyring_free(&k);
+    memcpy(path + end, "kek2", 5);
+    assert_int_equal(keyring_read(path, &k, &f), ERR_CONFIG);
+    unlink(file);
+}
+
 static void systemd_credentials(void **state)
 {
     struct keyring k;
     struct fail f;
+    char around[64];
     (void)state;
     write_file("1 " KEY_A "\n", 0440); /* how systemd's ACL shows */
     unsetenv("CREDENTIALS_DIRECTORY");
@@ -185,9 +205,18 @@ static void systemd_credentials(void **state)
     keyring_free(&k);
     assert_int_equal(keyring_read("credential:", &k, &f), ERR_CONFIG);
     assert_int_equal(keyring_read("credential:..", &k, &f), ERR_CONFIG);
-    assert_int_equal(keyring_read("credential:../kek", &k, &f), ERR_CONFIG);
+    snprintf(around, sizeof around, "credential:../%s/kek", folder + strlen("/tmp/"));
+    assert_int_equal(keyring_read(around, &k, &f), ERR_CONFIG);
+    assert_non_null(strstr(f.detail, "not a credential's name"));
     assert_int_equal(chmod(file, 0444), 0);
     assert_int_equal(keyring_read("credential:kek", &k, &f), ERR_CONFIG);
+    assert_int_equal(chmod(file, 0400), 0);
+    int home = open(".", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(chdir(folder), 0);
+    setenv("CREDENTIALS_DIRECTORY", ".", 1); /* systemd's is absolute */
+    assert_int_equal(keyring_read("credential:kek", &k, &f), ERR_CONFIG);
+    assert_int_equal(fchdir(home), 0);
+    close(home);
     unsetenv("CREDENTIALS_DIRECTORY");
     unlink(file);
 }
@@ -254,6 +283,7 @@ int main(void)
         cmocka_unit_test(files_of_another_user_are_refused),
         cmocka_unit_test(malformed_files_are_refused),
         cmocka_unit_test(more_keys_than_there_is_room_for),
+        cmocka_unit_test(long_paths_are_not_cut),
         cmocka_unit_test(systemd_credentials),
         cmocka_unit_test(created_files_are_private_and_never_replaced),
         cmocka_unit_test(subkeys_depend_on_all_their_parts),

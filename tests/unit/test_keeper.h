@@ -313,15 +313,22 @@ T struct keeper_result *next_result(struct fixture *x)
     return r;
 }
 
+/* The child runs this program again as `program keeper FD DIR TIME CALLS`: forking alone would copy
+ * the locks that this process's threads hold. */
 T void spawn(struct fixture *x)
 {
     int pair[2];
+    char fd[16], total[32], calls[32], keeper[] = "keeper", program[] = "/proc/self/exe";
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    fflush(NULL);
+    snprintf(fd, sizeof fd, "%d", pair[1]);
+    snprintf(total, sizeof total, "%lld", (long long)x->cfg.limit_upstream_time);
+    snprintf(calls, sizeof calls, "%lld", (long long)x->cfg.limit_calls);
+    char *argv[] = {program, keeper, fd, x->dir, total, calls, NULL};
     x->pid = fork();
     if (x->pid == 0) {
-        close(pair[0]);
-        _exit(keeper_main(&x->cfg, pair[1]));
+        fcntl(pair[1], F_SETFD, 0);
+        execv(program, argv);
+        _exit(127);
     }
     close(pair[1]);
     x->control = pair[0];
@@ -453,20 +460,41 @@ T void load_rules(struct fixture *x)
     complaints_free(&c);
 }
 
+T void name_files(struct fixture *x)
+{
+    snprintf(x->kek, sizeof x->kek, "%s/kek", x->dir);
+    snprintf(x->policy, sizeof x->policy, "%s/policy.yaml", x->dir);
+    snprintf(x->connectors_dir, sizeof x->connectors_dir, "%s/connectors", x->dir);
+    snprintf(x->data, sizeof x->data, "%s/data", x->dir);
+    x->cfg = (struct config){.data_dir = x->data, .kek_file = x->kek, .policy = x->policy, .connectors_dir = x->connectors_dir,
+                             .user = "nobody", .log_level = "error", .limit_upstream_time = 60000, .limit_connect_time = 5000,
+                             .limit_answer = LIMIT_ANSWER, .limit_calls = 64, .session_absolute = 8 * 3600000};
+}
+
 T void write_files(struct fixture *x)
 {
     snprintf(x->dir, sizeof x->dir, "/tmp/keeper-test-XXXXXX");
     assert_non_null(mkdtemp(x->dir));
     assert_int_equal(chmod(x->dir, 0755), 0); /* keeper reads policy again as a lesser user */
-    snprintf(x->kek, sizeof x->kek, "%s/kek", x->dir);
-    snprintf(x->policy, sizeof x->policy, "%s/policy.yaml", x->dir);
-    snprintf(x->connectors_dir, sizeof x->connectors_dir, "%s/connectors", x->dir);
-    snprintf(x->data, sizeof x->data, "%s/data", x->dir);
+    name_files(x);
     assert_int_equal(mkdir(x->connectors_dir, 0755), 0);
     assert_int_equal(mkdir(x->data, 0755), 0);
     put_file(x->dir, "connectors/shop.yaml", connector_yaml, 0644);
     put_file(x->dir, "policy.yaml", policy_yaml, 0644);
     assert_int_equal(keyring_create(x->kek, NULL), 0);
+}
+
+/* What main does first: in the child it becomes keeper and does not return. */
+T void keeper_child(int argc, char **argv)
+{
+    struct fixture x = {.pid = 0};
+    if (argc != 6 || strcmp(argv[1], "keeper") != 0)
+        return;
+    snprintf(x.dir, sizeof x.dir, "%s", argv[3]);
+    name_files(&x);
+    x.cfg.limit_upstream_time = atoll(argv[4]);
+    x.cfg.limit_calls = atoll(argv[5]);
+    _exit(keeper_main(&x.cfg, atoi(argv[2])));
 }
 
 T void fixture_files(struct fixture *x)
@@ -475,17 +503,6 @@ T void fixture_files(struct fixture *x)
     pthread_mutex_init(&x->lock, NULL);
     pthread_cond_init(&x->changed, NULL);
     write_files(x);
-    x->cfg = (struct config){.data_dir = x->data,
-                             .kek_file = x->kek,
-                             .policy = x->policy,
-                             .connectors_dir = x->connectors_dir,
-                             .user = "nobody",
-                             .log_level = "error",
-                             .limit_upstream_time = 60000,
-                             .limit_connect_time = 5000,
-                             .limit_answer = LIMIT_ANSWER,
-                             .limit_calls = 64,
-                             .session_absolute = 8 * 3600000};
     load_rules(x);
     for (int i = 0; i < PEOPLE; i++)
         id_new(&env_system, "apr", x->person[i]);
@@ -601,6 +618,7 @@ T void vote_add(struct fixture *x, struct order *y, int person)
 T int order_grant(struct fixture *x, struct order *y, struct fail *f)
 {
     buf_free(&y->grant);
+    y->o.grant = STR("");
     int r = keeper_grant(x->kc, &y->o, &y->grant, f);
     y->o.grant = buf_view(&y->grant);
     return r;

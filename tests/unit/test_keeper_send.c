@@ -155,16 +155,16 @@ static void idempotent_call_may_be_repeated_under_its_key(void **state)
     struct order y;
     assert_ended(run_call(&x, "POST", "/write/drop", 1), RESULT_ANSWERED, ANSWER_SUCCEEDED);
     order_make(&x, &y, "POST", "/keyed/drop", 1);
-    y.o.idem_key = STR("key-1");
+    y.o.idem_key = STR("key-0000000001");
     assert_ended(order_execute(&x, &y), RESULT_UNKNOWN, 0);
     y.o.attempt = 2;
-    y.o.idem_key = STR("key-2");
+    y.o.idem_key = STR("key-0000000002");
     struct keeper_result *r = order_execute(&x, &y);
     assert_ended(r, RESULT_REFUSED, 0);
     assert_int_equal(r->refusal, ERR_K_USED);
-    y.o.idem_key = STR("key-1");
+    y.o.idem_key = STR("key-0000000001");
     assert_ended(order_execute(&x, &y), RESULT_ANSWERED, ANSWER_SUCCEEDED);
-    assert_non_null(strcasestr(x.server.last, "idempotency-key: key-1"));
+    assert_non_null(strcasestr(x.server.last, "idempotency-key: key-0000000001"));
     y.o.attempt = 3; /* it has succeeded: never again */
     r = order_execute(&x, &y);
     assert_int_equal(r->refusal, ERR_K_USED);
@@ -367,8 +367,9 @@ static void webhooks_go_where_the_roster_says(void **state)
     assert_int_equal(x.server.requests, 1);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    keeper_child(argc, argv);
     log_open("test", LOG_ERROR);
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
