@@ -49,11 +49,16 @@ static inline double latencies_at(const struct latencies *l, double share)
     return l->us[i < l->n ? i : l->n - 1] / 1000.0;
 }
 
-/* Sorts, then prints the members that every figure has, without braces: report.mjs reads them. */
-static inline void latencies_print(struct latencies *l, double seconds)
+static inline void latencies_sort(struct latencies *l)
 {
     if (l->n > 0)
         qsort(l->us, l->n, sizeof *l->us, latencies_compare);
+}
+
+/* Sorts, then prints the members that every figure has, without braces: report.mjs reads them. */
+static inline void latencies_print(struct latencies *l, double seconds)
+{
+    latencies_sort(l);
     printf("\"per_second\":%.1f,\"n\":%zu,\"seconds\":%.2f,"
            "\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f",
            seconds > 0 ? (double)l->n / seconds : 0, l->n, seconds, latencies_at(l, 0.50),

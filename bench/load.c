@@ -10,6 +10,7 @@
 #include "peer.h"
 
 #define PEOPLE 2
+#define STEPS 4
 #define SHOWN_ERRORS 5
 #define DRAIN_NS                                                                     \
     INT64_C(40000000000) /* patience for the last answers; a fetch may wait for 30 s \
@@ -30,7 +31,7 @@ struct load {
     uint64_t begun, done;
     int64_t from, to;           /* what ends in between is measured */
     int64_t last_done, silence; /* the longest time in which nothing ended */
-    struct latencies latencies;
+    struct latencies latencies, of_step[STEPS];
     unsigned errors, open;
     int epoll;
 };
@@ -38,7 +39,7 @@ struct load {
 struct client {
     struct peer peer;
     int step;
-    int64_t begun;
+    int64_t begun, asked;
     uint64_t serial;
     char action[32], binding[80];
 };
@@ -55,7 +56,7 @@ struct scenario {
     const char *name, *text;
     const char *target; /* of a single GET */
     unsigned people;    /* who must be signed in */
-    struct step step[4];
+    struct step step[STEPS];
 };
 
 /* --- requests ----------------------------------------------------------------------------------
@@ -199,7 +200,6 @@ static const struct scenario scenarios[] = {
     {"page", "the reviewer's page", "/", 0, {{ask_target, take_voted}}},
 };
 #define N_SCENARIOS (sizeof scenarios / sizeof scenarios[0])
-#define N_STEPS (int)(sizeof scenarios[0].step / sizeof scenarios[0].step[0])
 
 static void fail_step(struct load *l, const struct client *c, const char *what)
 {
@@ -220,6 +220,7 @@ static void leave(struct load *l, struct client *c)
 static void ask(struct load *l, struct client *c)
 {
     peer_begin(&c->peer);
+    c->asked = now_ns();
     l->scenario->step[c->step].ask(l, c);
     if (peer_send(&c->peer) != PEER_BROKEN)
         return;
@@ -240,11 +241,15 @@ static void begin(struct load *l, struct client *c)
     ask(l, c);
 }
 
-static void finish(struct load *l, struct client *c)
+static bool measured(const struct load *l, int64_t now)
 {
-    int64_t now = now_ns();
+    return now >= l->from && now <= l->to;
+}
+
+static void finish(struct load *l, struct client *c, int64_t now)
+{
     l->done++;
-    if (now >= l->from && now <= l->to) {
+    if (measured(l, now)) {
         int64_t since = l->last_done > l->from ? l->last_done : l->from;
         if (now - since > l->silence)
             l->silence = now - since;
@@ -256,14 +261,17 @@ static void finish(struct load *l, struct client *c)
 
 static void answered(struct load *l, struct client *c)
 {
+    int64_t now = now_ns();
     if (!l->scenario->step[c->step].take(c)) {
         fail_step(l, c, "unexpected answer");
         begin(l, c);
         return;
     }
+    if (measured(l, now))
+        latencies_add(&l->of_step[c->step], now - c->asked);
     c->step++;
-    if (c->step == N_STEPS || l->scenario->step[c->step].ask == NULL)
-        finish(l, c);
+    if (c->step == STEPS || l->scenario->step[c->step].ask == NULL)
+        finish(l, c, now);
     else
         ask(l, c);
 }
@@ -330,7 +338,12 @@ static void print(struct load *l)
     int64_t end = l->last_done < l->to ? l->last_done : l->to;
     printf("{\"scenario\":\"%s\",\"clients\":%u,", l->scenario->name, l->clients);
     latencies_print(&l->latencies, (double)(end - l->from) / 1e9);
-    printf(",\"longest_silence_ms\":%.1f,\"done_in_all\":%" PRIu64 ",\"errors\":%u}\n",
+    printf(",\"steps_p50_ms\":[");
+    for (int i = 0; i < STEPS && l->scenario->step[i].ask != NULL; i++) {
+        latencies_sort(&l->of_step[i]);
+        printf("%s%.3f", i > 0 ? "," : "", latencies_at(&l->of_step[i], 0.50));
+    }
+    printf("],\"longest_silence_ms\":%.1f,\"done_in_all\":%" PRIu64 ",\"errors\":%u}\n",
            (double)l->silence / 1e6, l->done, l->errors);
 }
 
@@ -484,6 +497,8 @@ int main(int argc, char **argv)
         peer_close(&client[i].peer);
     free(client);
     free(l.latencies.us);
+    for (int i = 0; i < STEPS; i++)
+        free(l.of_step[i].us);
     close(l.epoll);
     return l.errors == 0 && l.latencies.n > 0 ? 0 : 1;
 }

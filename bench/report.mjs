@@ -39,6 +39,8 @@ function durable() {
   row('cycle / propose, rate', cycle.per_second / propose.per_second, percent(cycle.per_second / propose.per_second), '', '');
   row('cycle (tier 2, one vote), 64 clients', cycle.per_second, `${number(cycle.per_second, 0)}/s`, 'about 3,500/s', each(cycle));
   row('cycle (tier 3, two votes), 64 clients', cycle3.per_second, `${number(cycle3.per_second, 0)}/s`, 'beside it', each(cycle3));
+  for (const [name, r] of [['tier 2', cycle], ['tier 3', cycle3]])
+    row(`where the time goes, ${name}`, r.p50_ms, ms(r.p50_ms), '', `p50 of ${name === 'tier 2' ? 'propose, vote, fetch' : 'propose, vote, vote, fetch'}: ${r.steps_p50_ms.map(ms).join(', ')}`);
   row('cycle, 1 client, p50 / fdatasync p50', run('cycle-1').p50_ms / run('fdatasync').p50_ms,
     times(run('cycle-1').p50_ms / run('fdatasync').p50_ms), '', `${ms(run('cycle-1').p50_ms)} / ${ms(run('fdatasync').p50_ms)}`);
 }
@@ -105,7 +107,7 @@ memories();
 micro();
 const where = machine();
 fs.writeFileSync(resultFile, `${JSON.stringify({ at: new Date().toISOString(), machine: where,
-  command: `BENCH_SECONDS=${process.env.BENCH_SECONDS ?? 5} make bench`, ratios: rows, lines }, null, 1)}\n`);
+  command: `BENCH_SECONDS=${process.env.BENCH_SECONDS ?? 5} BENCH_PENDING=${process.env.BENCH_PENDING ?? 20000} make bench`, ratios: rows, lines }, null, 1)}\n`);
 
 const widths = ['what', 'shown', 'goal'].map((k) => Math.max(...rows.map((r) => r[k].length), k.length));
 console.log(`${where.cores} cores (${where.cpu}), ${where.memory_mib} MiB, ${where.kernel}, load ${where.load_average[0].toFixed(1)}, commit ${where.commit}\n`);

@@ -113,7 +113,7 @@ populate() {
             --base-url "http://127.0.0.1:$sandbox_port/crm" --allow-private --secrets - -c "$config" >/dev/null
     done
     agent=$("$cs" agent add bench --owner owner@example.com --connection crm-main --connection crm-strict \
-        --allow-private -c "$config" | grep -o 'csa_[A-Za-z0-9_-]*' | head -n 1)
+        --allow-private -c "$config" 2>>"$scratch/cli.log" | grep -o 'csa_[A-Za-z0-9_-]*' | head -n 1)
     [ -n "$agent" ] || die "no agent key"
 }
 
@@ -140,7 +140,7 @@ load() {
     shift 3
     printf '  %s\n' "$label" >&2
     line=$("$tools/load" "$scenario" --clients "$clients" --seconds "$seconds" "$@") || die "$label: $line"
-    echo "{\"label\":\"$label\",${line#\{}" >>"$lines"
+    echo "{\"label\":\"$label\",\"command\":\"load $scenario --clients $clients --seconds $seconds\",${line#\{}" >>"$lines"
 }
 
 reference() {
@@ -199,6 +199,7 @@ main() {
     durable
     passing_on
     if [ "$pending" -gt 0 ]; then many_pending; fi
+    note end
     kill -0 "$server" 2>/dev/null || die "the server has ended"
     node bench/report.mjs "$lines" "$out/result.json"
 }

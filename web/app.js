@@ -60,7 +60,8 @@ const counted = (list) => (list?.items ? `${list.items.length}${list.next ? '+' 
 function useTitle(name, list) {
   useEffect(() => {
     const count = counted(list);
-    document.title = `${count && count !== '0' ? `(${count}) ` : ''}${TITLES[name] || 'Countersign'} – Countersign`;
+    const title = Object.hasOwn(TITLES, name) ? `${TITLES[name]} – Countersign` : 'Countersign';
+    document.title = `${count && count !== '0' ? `(${count}) ` : ''}${title}`;
   }, [name, list]);
 }
 
@@ -123,7 +124,7 @@ function SignedIn() {
   useFresh();
   useTitle(name, useCell(waiting));
   useHeading(hash, query);
-  const page = PAGES[name] || (() => html`<h1 tabindex="-1">There is no such page</h1><p><a href="#/">To the inbox</a></p>`);
+  const page = Object.hasOwn(PAGES, name) ? PAGES[name] : (() => html`<h1 tabindex="-1">There is no such page</h1><p><a href="#/">To the inbox</a></p>`);
   return html`<${Header} current=${name} /><${FreezeBanner} /><${Offline} />
     <main id="main" tabindex="-1">${page()}</main>`;
 }

@@ -1,6 +1,8 @@
 /* GET /v1/events: the handler only marks the exchange; the stream is fed by the HTTP layer, which
  * asks here for the data of each event. An agent's event is its object; people's is a line of a
  * list, since the page fetches what it shows. */
+#include <stdlib.h>
+
 #include "api/action_view.h"
 
 int api_events(struct app *app, struct exchange *x, struct fail *f)
@@ -57,22 +59,24 @@ int api_event_data(struct app *app, const struct life_change *c, bool for_person
 
 enum { BATCH = 100 };
 
+struct row {
+    char id[ID_SIZE];
+    int64_t seq;
+};
+
 struct changed {
     struct app *app;
     const struct principal *who;
     struct arena *arena;
     int64_t after;
-    struct {
-        char id[ID_SIZE];
-        int64_t seq;
-    } row[BATCH];
-    size_t n;
+    struct row *row;
+    size_t n, limit;
 };
 
 static int keep(void *arg, const struct action *a)
 {
     struct changed *c = arg;
-    CS_ASSERT(c->n < BATCH);
+    CS_ASSERT(c->n < c->limit);
     c->row[c->n].seq = a->changed_seq;
     return str_copy(c->row[c->n++].id, ID_SIZE, a->id) ? ERR_OK : ERR_STORE;
 }
@@ -82,7 +86,21 @@ static int read_changed(struct store_tx *tx, void *arg)
     struct changed *c = arg;
     struct str agent = c->who->who == WHO_AGENT ? str_c(c->who->agent->id) : STR("");
     c->n = 0;
-    return action_changed(tx, c->arena, c->who->workspace, agent, c->after, BATCH, keep, c);
+    return action_changed(tx, c->arena, c->who->workspace, agent, c->after, (int64_t)c->limit, keep,
+                          c);
+}
+
+static int read_batch(struct changed *c)
+{
+    free(c->row);
+    c->row = calloc(c->limit, sizeof *c->row);
+    c->arena = arena_new((size_t)16 << 20);
+    int r = c->row != NULL && c->arena != NULL
+                ? store_read(life_store(c->app->life), read_changed, c)
+                : ERR_NOMEM;
+    if (c->arena != NULL)
+        arena_free(c->arena);
+    return r;
 }
 
 static int emit_batch(struct changed *c, event_fn *emit, void *arg)
@@ -98,23 +116,33 @@ static int emit_batch(struct changed *c, event_fn *emit, void *arg)
         else if (r == ERR_NOT_FOUND)
             r = ERR_OK; /* forgotten meanwhile */
         buf_free(&b);
-        c->after = c->row[i].seq;
     }
     return r;
+}
+
+/* An action may stand in the log after the place (a refused vote) without having changed since.
+ * Where a whole batch is of that kind, only a larger one gets past it. */
+static bool next_batch(struct changed *c)
+{
+    bool full = c->n == c->limit;
+    int64_t last = full ? c->row[c->n - 1].seq : 0;
+    if (last > c->after)
+        c->after = last;
+    else
+        c->limit *= 2;
+    return full;
 }
 
 int api_events_since(struct app *app, const struct principal *who, int64_t seq, event_fn *emit,
                      void *arg)
 {
-    struct changed c = {.app = app, .who = who, .after = seq};
+    struct changed c = {.app = app, .who = who, .after = seq, .limit = BATCH};
     int r;
     do {
-        c.arena = arena_new((size_t)16 << 20);
-        r = c.arena != NULL ? store_read(life_store(app->life), read_changed, &c) : ERR_NOMEM;
-        if (c.arena != NULL)
-            arena_free(c.arena);
+        r = read_batch(&c);
         if (r == ERR_OK)
             r = emit_batch(&c, emit, arg);
-    } while (r == ERR_OK && c.n == BATCH);
+    } while (r == ERR_OK && next_batch(&c));
+    free(c.row);
     return r;
 }

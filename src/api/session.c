@@ -132,7 +132,7 @@ static int write_refusal(struct store_tx *tx, void *arg)
 
 static int open_session(struct opening *o, struct session_made *ret)
 {
-    struct session_made made;
+    struct session_made made = {.id = ""};
     char hash[HASH_TEXT], mac[MAC_TEXT];
     struct life *l = o->s->life;
     id_new(life_env(l), "ses", made.id);

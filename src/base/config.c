@@ -104,7 +104,7 @@ struct loaded {
 /* The rows of one section as fields; the top level has the sections as fields too. */
 static size_t table_of(const char *section, struct yaml_field t[SETTINGS + SECTIONS_MAX])
 {
-    const char *names[SECTIONS_MAX];
+    const char *names[SECTIONS_MAX] = {0};
     size_t n = 0, sections = section[0] ? 0 : list_sections(names);
     for (size_t i = 0; i < SETTINGS; i++)
         if (strcmp(settings[i].section, section) == 0)
@@ -125,7 +125,7 @@ static size_t table_of(const char *section, struct yaml_field t[SETTINGS + SECTI
 static void read_settings(const struct yaml_doc *doc, struct loaded *to, struct complaints *c)
 {
     struct yaml_field t[SETTINGS + SECTIONS_MAX];
-    const char *names[SECTIONS_MAX];
+    const char *names[SECTIONS_MAX] = {0};
     size_t sections = list_sections(names);
     memset(to->section, 0, sizeof to->section);
     (void)!yaml_fields(doc, yaml_root(doc), t, table_of("", t), to, c);
@@ -266,7 +266,7 @@ static char *folder_of(const char *path)
 static const char *absolute(struct arena *a, const char *folder, const char *path)
 {
     struct str s = str_c(path);
-    if (s.n == 0 || s.p[0] == '/' || str_starts(s, STR("credential:")))
+    if (s.p[0] == '/' || str_starts(s, STR("credential:")))
         return arena_cstr(a, s);
     return arena_printf(a, "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, path);
 }

@@ -139,13 +139,20 @@ static bool in_table(const char *name, const struct json_field *t, size_t n)
     return false;
 }
 
-static int refuse_others(const json_t *obj, const struct json_field *t, size_t n, struct fail *f)
+/* jansson takes what it only looks at by non-const pointers too. */
+static json_t *unconst(const json_t *v)
 {
     union {
         const json_t *in;
         json_t *out;
-    } same = {.in = obj}; /* iterating changes nothing */
-    for (void *it = json_object_iter(same.out); it; it = json_object_iter_next(same.out, it)) {
+    } same = {.in = v};
+    return same.out;
+}
+
+static int refuse_others(const json_t *obj, const struct json_field *t, size_t n, struct fail *f)
+{
+    json_t *o = unconst(obj);
+    for (void *it = json_object_iter(o); it; it = json_object_iter_next(o, it)) {
         const char *name = json_object_iter_key(it);
         if (!in_table(name, t, n))
             return fail_field(f, ERR_UNKNOWN_FIELD, name, "the field is not known here");
@@ -205,21 +212,12 @@ static json_t *child(const json_t *v, struct str token, struct buf *scratch)
 
 json_t *json_at(const json_t *v, struct str pointer)
 {
-    union {
-        const json_t *in;
-        json_t *out;
-    } found = {.in = v}; /* borrowed from a value that the caller may hold unconst */
     struct buf scratch = {0};
-    size_t at = 0;
-    while (found.in && at < pointer.n) {
-        if (pointer.p[at] != '/') {
-            found.in = NULL;
-            break;
-        }
-        size_t end = str_find(pointer, '/', at + 1);
-        found.out = child(found.in, str_sub(pointer, at + 1, end), &scratch);
-        at = end;
+    json_t *found = unconst(v);
+    for (size_t at = 0, end; found && at < pointer.n; at = end) {
+        end = str_find(pointer, '/', at + 1);
+        found = pointer.p[at] == '/' ? child(found, str_sub(pointer, at + 1, end), &scratch) : NULL;
     }
     buf_free(&scratch);
-    return found.out;
+    return found;
 }

@@ -272,10 +272,10 @@ static void gather(struct reader *r, enum fy_event_type end)
 /* Moves every `step`-th pending child from index `first` on into an array of its own. */
 static struct yaml_node **settle(struct reader *r, size_t first, size_t step, size_t n)
 {
-    struct yaml_node **out = arena_alloc(r->doc->arena, n * sizeof(struct yaml_node *));
+    enum { SLOT = sizeof(struct yaml_node *) };
+    struct yaml_node **out = arena_alloc(r->doc->arena, n * SLOT);
     for (size_t i = 0; out && i < n; i++)
-        memcpy(&out[i], r->pending.p + (first + i * step) * sizeof(struct yaml_node *),
-               sizeof(struct yaml_node *));
+        memcpy(&out[i], r->pending.p + (first + i * step) * SLOT, SLOT);
     return out;
 }
 

@@ -15,11 +15,11 @@
 /* --- init
  * ------------------------------------------------------------------------------------------ */
 
-static int make_dir(const char *dir, const char *name)
+static int make_dir(const char *dir, const char *name, mode_t mode)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", dir, name);
-    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+    if (mkdir(path, mode) == 0 || errno == EEXIST)
         return 0;
     fprintf(stderr, "countersign: cannot make %s: %s\n", path, strerror(errno));
     return EXIT_REFUSED;
@@ -76,7 +76,8 @@ int cmd_init(int argc, char **argv)
     if (r == 0)
         r = write_new(dir, "policy.yaml", asset_text(asset_find("conf/policy.yaml")));
     if (r == 0)
-        r = make_dir(dir, "keys") | make_dir(dir, "data") | make_dir(dir, "connectors");
+        r = make_dir(dir, "keys", 0700) | make_dir(dir, "data", 0700) |
+            make_dir(dir, "connectors", 0755);
     if (r == 0)
         r = write_connectors(dir);
     if (r == 0)
@@ -181,8 +182,9 @@ static int run_role(int argc, char **argv, const char *part, bool gate)
     bool no_listen = false;
     if (with_config(argc, argv, &cfg, &args, &no_listen) != 0)
         return EXIT_MISCONFIGURED;
-    /* A gate of the moment, for one command: only what went wrong is worth a line. */
-    log_open(part, no_listen ? LOG_WARN : level_of(&cfg));
+    if (no_listen) /* of the moment, for one command: only what went wrong is worth a line */
+        cfg.log_level = "warn";
+    log_open(part, level_of(&cfg));
     int r = gate ? gate_main(&cfg, 3, !no_listen) : keeper_main(&cfg, 3);
     config_free(&cfg);
     return r;

@@ -13,9 +13,11 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STOP_MS 20000
+#define REFRESH_S 5
 
 struct gate {
     const struct config *cfg;
@@ -30,10 +32,16 @@ struct gate {
     struct admin *admin;
     pthread_t pairing;
     bool pairing_runs;
+    pthread_mutex_t lock; /* files_given */
+    pthread_cond_t told;
+    unsigned files_given; /* how often the parent has said so */
 };
 
-/* A fresh socket to keeper from the parent; -1 once the parent is gone. */
-static int receive_pair(int control)
+enum told { TOLD_NOTHING = 0, TOLD_PAIR, TOLD_FILES };
+
+/* What the parent says: a fresh socket to keeper, or that keeper has its files anew. TOLD_NOTHING
+ * once the parent is gone. */
+static enum told hear_parent(int control, int *ret_fd)
 {
     char byte = 0;
     struct iovec io = {&byte, 1};
@@ -47,12 +55,14 @@ static int receive_pair(int control)
     do
         n = recvmsg(control, &m, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
+    if (n == 1 && byte == 'R')
+        return TOLD_FILES;
     struct cmsghdr *c = n == 1 ? CMSG_FIRSTHDR(&m) : NULL;
-    int fd = -1;
-    if (c != NULL && byte == 'P' && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof fd))
-        memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    return fd;
+    if (c == NULL || byte != 'P' || c->cmsg_type != SCM_RIGHTS ||
+        c->cmsg_len != CMSG_LEN(sizeof *ret_fd))
+        return TOLD_NOTHING;
+    memcpy(ret_fd, CMSG_DATA(c), sizeof *ret_fd);
+    return TOLD_PAIR;
 }
 
 static int say(const char *what, const struct fail *f, int err)
@@ -61,25 +71,54 @@ static int say(const char *what, const struct fail *f, int err)
     return err;
 }
 
+static void bind_again(struct gate *g, int fd)
+{
+    struct fail f = {0};
+    int r = life_bind(g->app.life, fd, &f);
+    if (r == 0) {
+        log_event(LOG_INFO, "gate.keeper_back", KV_N("pid", getpid()));
+    } else if (r == ERR_CONFLICT || r == ERR_SEAL) {
+        say("gate.keeper_differs", &f, r); /* start over with what is on the disk now */
+        kill(getpid(), SIGTERM);
+    } else {
+        say("gate.keeper_not_bound", &f, r);
+    }
+}
+
 /* Binds again whenever keeper was restarted; when the parent is gone, so are we. */
 static void *pairing(void *arg)
 {
     struct gate *g = arg;
-    int fd;
-    while ((fd = receive_pair(g->control)) >= 0) {
-        struct fail f = {0};
-        int r = life_bind(g->app.life, fd, &f);
-        if (r == 0) {
-            log_event(LOG_INFO, "gate.keeper_back", KV_N("pid", getpid()));
-        } else if (r == ERR_CONFLICT || r == ERR_SEAL) {
-            say("gate.keeper_differs", &f, r); /* start over with what is on the disk now */
-            kill(getpid(), SIGTERM);
-        } else {
-            say("gate.keeper_not_bound", &f, r);
+    enum told told;
+    int fd = -1;
+    while ((told = hear_parent(g->control, &fd)) != TOLD_NOTHING) {
+        if (told == TOLD_PAIR) {
+            bind_again(g, fd);
+            continue;
         }
+        pthread_mutex_lock(&g->lock);
+        g->files_given++;
+        pthread_cond_broadcast(&g->told);
+        pthread_mutex_unlock(&g->lock);
     }
     kill(getpid(), SIGTERM);
     return NULL;
+}
+
+/* Asks the parent to open policy and connectors anew for keeper, and waits until it has. */
+static int refresh_files(void *arg)
+{
+    struct gate *g = arg;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += REFRESH_S;
+    pthread_mutex_lock(&g->lock);
+    unsigned before = g->files_given;
+    int r = send(g->control, "R", 1, MSG_NOSIGNAL) == 1 ? 0 : ETIMEDOUT;
+    while (r == 0 && g->files_given == before)
+        r = pthread_cond_timedwait(&g->told, &g->lock, &until);
+    pthread_mutex_unlock(&g->lock);
+    return r == 0 ? 0 : ERR_KEEPER;
 }
 
 static void on_changed(void *arg, const struct life_change *c)
@@ -135,13 +174,14 @@ static int open_life(struct gate *g, struct fail *f)
                              .rules = g->rules,
                              .changed = on_changed,
                              .render = render,
+                             .refresh_files = refresh_files,
                              .arg = g};
     int r = life_new(&o, &g->app.life);
     if (r != 0)
         return fail_set(f, r, "cannot start");
     g->rules = NULL; /* life's now */
-    int fd = receive_pair(g->control);
-    if (fd < 0)
+    int fd = -1;
+    if (hear_parent(g->control, &fd) != TOLD_PAIR)
         return fail_set(f, ERR_KEEPER, "the parent is gone");
     r = life_bind(g->app.life, fd, f);
     return r == 0 ? sessions_new(g->app.life, g->cfg, &g->app.sessions) : r;
@@ -190,6 +230,9 @@ static void close_all(struct gate *g)
     admin_stop(g->admin);
     if (g->server != NULL)
         server_stop(g->server, STOP_MS);
+    /* Their readers are gone with the server, so they end at once. */
+    while (g->app.exports > 0)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     if (g->app.life != NULL)
         life_drain(g->app.life, STOP_MS);
     sessions_free(g->app.sessions);
@@ -210,6 +253,8 @@ int gate_main(const struct config *cfg, int control_fd, bool listen)
     struct gate g = {.cfg = cfg, .control = control_fd, .listen = listen};
     g.app.cfg = cfg;
     g.app.env = &env_system;
+    pthread_mutex_init(&g.lock, NULL);
+    pthread_cond_init(&g.told, NULL);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     umask(077);
     signal(SIGPIPE, SIG_IGN);

@@ -30,6 +30,7 @@ struct process {
     int quick;
 };
 struct parent {
+    const struct config *cfg;
     const char *config;
     bool listen;
     sigset_t old;
@@ -81,23 +82,39 @@ static bool start(struct parent *p, enum child which)
     return true;
 }
 
-static void give(int control, int fd)
+/* One byte with up to two descriptors. */
+static void give(int control, char byte, const int *fd, size_t n)
 {
-    char byte = 'P';
     struct iovec io = {&byte, 1};
     union {
         struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(int))];
+        char space[CMSG_SPACE(2 * sizeof(int))];
     } u = {0};
-    struct msghdr m = {
-        .msg_iov = &io, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof u.space};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1};
+    if (n > 0) {
+        m.msg_control = u.space;
+        m.msg_controllen = CMSG_SPACE(n * sizeof *fd);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(n * sizeof *fd);
+        memcpy(CMSG_DATA(c), fd, n * sizeof *fd);
+    }
     if (sendmsg(control, &m, MSG_NOSIGNAL) != 1)
-        log_event(LOG_ERROR, "parent.pair_not_given", KV_C("why", strerror(errno)));
+        log_event(LOG_ERROR, "parent.not_given", KV_C("why", strerror(errno)));
+}
+
+/* keeper has changed to an account that may not be able to reach them: the parent opens them for
+ * it. */
+static void give_files(const struct parent *p)
+{
+    int fd[2] = {open(p->cfg->policy, O_RDONLY | O_CLOEXEC),
+                 open(p->cfg->connectors_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (fd[0] >= 0 && fd[1] >= 0)
+        give(p->child[KEEPER].control, 'F', fd, 2);
+    for (int i = 0; i < 2; i++)
+        if (fd[i] >= 0)
+            close(fd[i]);
 }
 
 static bool pair_up(struct parent *p)
@@ -105,8 +122,8 @@ static bool pair_up(struct parent *p)
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return false;
-    give(p->child[KEEPER].control, pair[0]);
-    give(p->child[GATE].control, pair[1]);
+    give(p->child[KEEPER].control, 'P', &pair[0], 1);
+    give(p->child[GATE].control, 'P', &pair[1], 1);
     close(pair[0]);
     close(pair[1]);
     return true;
@@ -180,24 +197,42 @@ static int on_signal(struct parent *p, int sig)
     }
 }
 
+/* gate asks for one thing: that keeper gets its files anew, before a reload. Anything else, or its
+ * end, is left to SIGCHLD. */
+static void hear_gate(struct parent *p)
+{
+    char byte = 0;
+    int *control = &p->child[GATE].control;
+    ssize_t n = recv(*control, &byte, 1, MSG_DONTWAIT);
+    if (n == 1 && byte == 'R') {
+        give_files(p);
+        give(*control, 'R', NULL, 0);
+    } else if (n == 0 || byte != 0) {
+        close(*control);
+        *control = -1;
+    }
+}
+
 static int watch(struct parent *p, int signals)
 {
     struct signalfd_siginfo info;
     int r = -1;
     while (r < 0) {
-        ssize_t n = read(signals, &info, sizeof info);
-        if (n == (ssize_t)sizeof info)
+        struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
+                               {.fd = p->child[GATE].control, .events = POLLIN}};
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return EXIT_REFUSED;
+        if (fds[1].revents != 0)
+            hear_gate(p);
+        if (fds[0].revents != 0 && read(signals, &info, sizeof info) == (ssize_t)sizeof info)
             r = on_signal(p, (int)info.ssi_signo);
-        else if (errno != EINTR)
-            r = EXIT_REFUSED;
     }
     return r;
 }
 
 int parent_run(const struct config *cfg, const char *config_path, bool listen)
 {
-    (void)cfg;
-    struct parent p = {.config = config_path, .listen = listen};
+    struct parent p = {.cfg = cfg, .config = config_path, .listen = listen};
     p.child[KEEPER] = (struct process){.role = "keeper", .control = -1};
     p.child[GATE] = (struct process){.role = "gate", .control = -1};
     log_open("parent", LOG_INFO);

@@ -11,6 +11,7 @@ struct call {
     const struct route *route;
     uint64_t mark;   /* the registry's counter before the handler looked at the store */
     bool console;    /* came over the admin socket */
+    bool torn;       /* the head holds what was hidden from us: a NUL, a bare LF, a folded line */
     bool close;      /* nothing after this request on its connection is to be believed */
     bool expects;    /* waits for "100 Continue" before it sends its body */
     bool has_body;   /* a body was announced */

@@ -1,5 +1,4 @@
-/* What libmicrohttpd lets through although it has two readings. What it hides from us (a NUL in a
- * value, a bare LF, a folded line) cannot be seen from here; docs/SECURITY.md says so. */
+/* What libmicrohttpd lets through although it has two readings. */
 #include "http/framing.h"
 
 static bool token(struct str s)
@@ -131,6 +130,8 @@ int framing_check(struct call *c, struct str version, size_t limit, struct fail 
 {
     bool http_1_1;
     int r = check_version(version, &http_1_1, f);
+    if (!r && c->torn)
+        r = fail_set(f, ERR_MALFORMED, "the head holds a NUL, a bare line feed or a folded line");
     if (!r && !token(c->x.method_text))
         r = fail_set(f, ERR_MALFORMED, "the method is not a token");
     if (!r)

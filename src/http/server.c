@@ -39,6 +39,7 @@ struct server {
     struct MHD_Daemon *daemon, *metrics;
     int listen_fd, metrics_fd;
     uint16_t port;
+    bool layout_known; /* of the library's memory */
     struct workers *workers;
     struct waiters *waiters;
     struct events *events;
@@ -56,6 +57,7 @@ struct visit {
     struct server *s;
     struct MHD_Connection *conn;
     struct link *link;
+    const char *line; /* the target where it lies in the library's memory */
     struct buf body;
     size_t discarded;
     struct body *source; /* of the answer; handed over to the library with it */
@@ -216,10 +218,20 @@ static enum MHD_Result submit(struct visit *q)
     return MHD_YES;
 }
 
+/* The library parses the head where it lies: each line's CR and LF and the spaces and the colon
+ * between its parts become NULs, and it hands out pointers to the parts. So parts that do not
+ * follow each other at exactly that distance had something between them that it mends or hides: a
+ * NUL that cuts a value, a bare LF, a folded line, spaces in the request line. Only a NUL right
+ * before a bare LF looks like CR LF. Known of one version; others are left to their own strictness.
+ */
+#define LAYOUT_VERSION "0.9.75"
+
 struct header_list {
     struct arena *arena;
     struct exchange_header_pair *pair;
     size_t n, room;
+    const char *next; /* where the next name must begin */
+    bool torn;
 };
 
 static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name,
@@ -230,6 +242,8 @@ static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const cha
     (void)kind;
     if (l->n == l->room)
         return MHD_NO;
+    l->torn |= name != l->next || !value;
+    l->next = value ? value + value_n + 2 : NULL;
     char *lower = arena_cstr(l->arena, (struct str){name, name_n});
     for (size_t i = 0; !arena_overflowed(l->arena) && i < name_n; i++)
         if (lower[i] >= 'A' && lower[i] <= 'Z')
@@ -238,12 +252,23 @@ static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const cha
     return MHD_YES;
 }
 
+static bool torn(const struct visit *q, const struct header_list *l, const char *method,
+                 const char *version)
+{
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(q->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const char *blank = l->n > 0 ? l->next : version + strlen(version) + 2;
+    return l->torn || !i || q->line != method + strlen(method) + 1 ||
+           version != q->line + q->call.x.target.n + 1 || blank + 2 != method + i->header_size;
+}
+
 /* The library keeps names and values until the request has been answered. */
-static bool take_head(struct visit *q, const char *method)
+static bool take_head(struct visit *q, const char *method, const char *version)
 {
     struct exchange *x = &q->call.x;
     int n = MHD_get_connection_values_n(q->conn, MHD_HEADER_KIND, NULL, NULL);
-    struct header_list l = {.arena = x->arena, .room = n > 0 ? (size_t)n : 0};
+    struct header_list l = {
+        .arena = x->arena, .room = n > 0 ? (size_t)n : 0, .next = version + strlen(version) + 2};
     l.pair = arena_alloc(x->arena, (l.room + 1) * sizeof l.pair[0]);
     if (!l.pair)
         return false;
@@ -251,6 +276,7 @@ static bool take_head(struct visit *q, const char *method)
     x->method_text = str_c(method);
     x->headers = l.pair;
     x->n_headers = l.n;
+    q->call.torn = q->s->layout_known && torn(q, &l, method, version);
     return !arena_overflowed(x->arena);
 }
 
@@ -259,7 +285,7 @@ static enum MHD_Result on_head(struct visit *q, const char *method, const char *
     struct call *c = &q->call;
     q->headed = true;
     atomic_fetch_add(&q->s->figures.in_hand, 1);
-    if (!take_head(q, method))
+    if (!take_head(q, method, version))
         return MHD_NO;
     q->done = !dispatch_head(q->s->app, c, str_c(version));
     if (!q->done && q->s->app->stopping) {
@@ -374,6 +400,7 @@ static void *on_line(void *cls, const char *target, struct MHD_Connection *conn)
     q->s = s;
     q->conn = conn;
     q->link = k;
+    q->line = target;
     q->job.run = run_request;
     q->call.woken = on_woken;
     q->call.x.target = arena_str(q->call.x.arena, str_c(target));
@@ -532,6 +559,9 @@ int server_start(struct app *app, struct server **ret, struct fail *f)
         return fail_set(f, ERR_NOMEM, "out of memory");
     s->app = app;
     s->listen_fd = s->metrics_fd = -1;
+    s->layout_known = strcmp(MHD_get_version(), LAYOUT_VERSION) == 0;
+    if (!s->layout_known)
+        log_event(LOG_WARN, "http.other_library", KV_C("version", MHD_get_version()));
     listen_raise_limit(app->cfg->limit_connections);
     int r = start_parts(s);
     if (r)

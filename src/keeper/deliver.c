@@ -110,6 +110,7 @@ static int start(struct delivery *d, const struct deliver_order *o, const struct
                            .body = o->body,
                            .has_body = true,
                            .allow_private = a->allow_private,
+                           .allow_plain = a->allow_private,
                            .repeatable = true, /* at least once */
                            .keep = ANSWER_MOST,
                            .on_end = on_end,

@@ -155,6 +155,7 @@ static void launch(struct execution *e)
                            .body = buf_view(&c->wire.body),
                            .has_body = c->wire.has_body,
                            .allow_private = con->allow_private,
+                           .allow_plain = con->allow_private,
                            .repeatable = operation_is_read(c->request.op),
                            .keep = (size_t)e->k->cfg->limit_answer,
                            .blank = c->secrets,

@@ -96,7 +96,9 @@ static bool cut_short(struct str rest)
     uint32_t n = wire_get_u32(&in), inverse = wire_get_u32(&in);
     if (rest.n < RECORD_HEAD || all_zero(rest.p, rest.n))
         return true;
-    if (n != ~inverse || n < PAYLOAD_HEAD || n > RECORD_MOST)
+    if (n != ~inverse)
+        return all_zero(rest.p + RECORD_HEAD, rest.n - RECORD_HEAD);
+    if (n < PAYLOAD_HEAD || n > RECORD_MOST)
         return false;
     size_t mac = RECORD_HEAD + (size_t)n;
     return rest.n < mac + MAC || all_zero(rest.p + mac, rest.n - mac);

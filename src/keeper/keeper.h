@@ -8,7 +8,8 @@
 #include "base/config.h"
 
 /* Runs until its control socket closes or SIGTERM; returns the exit status. control_fd is the
- * parent's SOCK_SEQPACKET pair: one-byte messages, 'P' brings a fresh socket to gate by SCM_RIGHTS.
+ * parent's SOCK_SEQPACKET pair: one-byte messages, 'P' brings a fresh socket to gate by SCM_RIGHTS,
+ * 'F' the policy file and the connectors folder, opened anew for a reload.
  */
 int keeper_main(const struct config *cfg, int control_fd);
 

@@ -13,6 +13,9 @@ struct said;
 
 struct keeper {
     const struct config *cfg;
+    struct config files; /* cfg, but policy and connectors where the parent opened them last */
+    int files_fd[2];
+    char connectors_at[32], policy_at[32];
     const struct env *env;
     struct keyring kek;
     struct journal *journal;
@@ -33,5 +36,7 @@ struct keeper {
 /* Queues a frame for gate, if there is one; takes the fields, and the descriptor unless it returns
  * false. It leaves after the turn's journal commit. */
 bool keeper_say(struct keeper *k, enum verb verb, uint64_t id, struct buf *fields, int stream_fd);
+/* Gate has gone: closes its socket and drops what was not said. */
+void keeper_silence(struct keeper *k);
 
 #endif

@@ -20,7 +20,7 @@ struct running {
     CURL *easy;
     struct curl_slist *request_headers;
     struct buf request_body;
-    bool allow_private, repeatable;
+    bool allow_private, allow_plain, repeatable;
     size_t keep, header_bytes;
     bool (*on_stream)(void *arg, struct exchange *x, int fd);
     void (*on_end)(void *arg, struct exchange *x);
@@ -260,7 +260,7 @@ static bool set_manners(struct running *t)
 {
     bool ok = true;
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(CURLOPT_PROTOCOLS_STR, t->allow_private ? "http,https" : "https");
+    SET(CURLOPT_PROTOCOLS_STR, t->allow_plain ? "http,https" : "https");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_PROXY, "");
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
@@ -333,6 +333,7 @@ int sender_start(struct sender *s, const struct send_order *o)
     *t = (struct running){.s = s,
                           .stream = -1,
                           .allow_private = o->allow_private,
+                          .allow_plain = o->allow_plain,
                           .repeatable = o->repeatable,
                           .keep = o->keep,
                           .on_stream = o->on_stream,
@@ -386,8 +387,6 @@ static void finish(struct running *t, CURLcode code)
         describe(t, code);
     if (!t->x.body_omitted || t->stream >= 0)
         blank_feed(&t->blank, STR(""), true, &t->x.body);
-    if (t->x.fate != SEND_ANSWERED && t->stream < 0)
-        buf_clear(&t->x.body); /* a part of an answer is none */
     t->ended = true;
     t->s->load--;
     t->on_end(t->arg, &t->x);

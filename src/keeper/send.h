@@ -18,7 +18,8 @@ struct send_order {
     const char *method;
     struct str url, headers, body; /* headers: "Name: value\n" lines; all copied */
     bool has_body;
-    bool allow_private;  /* private addresses, and plain http */
+    bool allow_private;  /* addresses that are not public */
+    bool allow_plain;    /* http beside https */
     bool repeatable;     /* may reach the other side twice */
     size_t keep;         /* most bytes of the answer's body to keep */
     const json_t *blank; /* object of strings that must not come back; NULL: none */

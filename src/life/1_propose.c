@@ -142,6 +142,10 @@ static int insert_held(struct store_tx *tx, struct propose *w, struct action *a)
     if (r == 0)
         r = life_advance(tx, &w->work, a, EVENT_hold,
                          &(struct advance){.extra = a->sealed_extra, .channel = channel_of(w->p)});
+    /* What it depends on was made too long ago: said at once, not at the first vote. */
+    if (r == 0 && a->decide_by <= life_now(w->work.l))
+        r = life_advance(tx, &w->work, a, EVENT_expire_pending,
+                         &(struct advance){.channel = STR("clock")});
     return r;
 }
 

@@ -116,6 +116,7 @@ int hold_again(struct store_tx *tx, struct work *w, struct action *a, struct are
 {
     a->revision++;
     a->decided_at = 0;
+    a->approvers = STR("");
     int r = hold_bind(tx, w->l, a, ar, j);
     return r != 0 ? r
                   : life_advance(tx, w, a, EVENT_stricter,

@@ -249,10 +249,10 @@ static int resolve(struct store_tx *tx, struct cast *c, const struct quorum_stat
     }
     if (q->met) {
         a->decided_at = life_now(l);
+        a->approvers = approvers_text(c);
         c->approved = true;
-        return life_advance(
-            tx, &c->work, a, EVENT_approve,
-            &(struct advance){.approvers = approvers_text(c), .channel = STR("web")});
+        return life_advance(tx, &c->work, a, EVENT_approve,
+                            &(struct advance){.channel = STR("web")});
     }
     int r = STORE_EXEC(tx, Q_ACTION_GIVEN, NULL, V_TEXT(a->workspace), V_TEXT(a->id),
                        V_INT(q->given), V_INT(seq));

@@ -130,6 +130,7 @@ static const struct column columns[] = {
     N(given),
     N(changed_seq),
     N(epoch),
+    T(approvers),
 };
 #define N_COLUMNS (sizeof columns / sizeof columns[0])
 

@@ -35,6 +35,7 @@ struct action {
         reasons /* JSON */, policy_digest;
     struct str idempotency_key, thread, attempt_of;
     int64_t proposed_at, decide_by, execute_by, decided_at, ended_at, told_at; /* 0: not (yet) */
+    struct str approvers; /* JSON list of the people whose approval counted, "" before that */
     struct str executed_payload_hash, provider_request_id;
     struct str rejected_by, rejection_reason, rejection_option;
     struct str reauth_reason, reauth_url;

@@ -132,7 +132,7 @@ int life_audit(struct store_tx *tx, struct life *l, const struct action *a, enum
         .provider_item = str_c(con != NULL ? con->item_id : ""),
         .account = a->account,
         .action_type = action_type(op),
-        .approvers = how != NULL ? how->approvers : STR(""),
+        .approvers = how != NULL && how->approvers.n > 0 ? how->approvers : a->approvers,
         .payload_hash = a->payload_hash,
         .executed_payload_hash = a->executed_payload_hash,
         .provider_request_id = a->provider_request_id,
@@ -178,7 +178,7 @@ static int insert_row(struct store_tx *tx, const struct action *a, const struct 
         V_OPT(a->provider_request_id), V_OPT(a->rejected_by), V_OPT(a->rejection_reason),
         V_OPT(a->rejection_option), V_OPT(a->reauth_reason), V_OPT(a->reauth_url),
         V_OPT_INT(a->reauth_expires_at), V_INT(a->given), V_INT(a->changed_seq), V_INT(a->epoch),
-        outcome_value(a->state), V_BLOB(a->sealed_request),
+        V_OPT(a->approvers), outcome_value(a->state), V_BLOB(a->sealed_request),
         how->extra.n > 0 ? V_BLOB(how->extra) : V_NULL,
         how->result.n > 0 ? V_BLOB(how->result) : V_NULL);
 }
@@ -196,7 +196,7 @@ static int update_row(struct store_tx *tx, enum state from, const struct action 
         V_OPT(a->provider_request_id), V_OPT(a->rejected_by), V_OPT(a->rejection_reason),
         V_OPT(a->rejection_option), V_OPT(a->reauth_reason), V_OPT(a->reauth_url),
         V_OPT_INT(a->reauth_expires_at), V_INT(a->given), V_INT(a->changed_seq),
-        how->result.n > 0 ? V_BLOB(how->result) : V_NULL);
+        how->result.n > 0 ? V_BLOB(how->result) : V_NULL, V_OPT(a->approvers));
     if (r == 0 && changed != 1)
         r = ERR_CONFLICT;
     return r;

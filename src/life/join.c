@@ -29,7 +29,7 @@ static int by_key(struct store_tx *tx, struct join *j)
         if (!str_eq(store_text(rows, 0), j->payload_hash))
             r = ERR_IDEMPOTENCY_MISMATCH;
         else
-            j->joined = str_copy(j->id, sizeof j->id, store_text(rows, 1));
+            j->joined = j->by_key = str_copy(j->id, sizeof j->id, store_text(rows, 1));
     }
     store_end(rows);
     return r == ERR_DONE ? 0 : r;
@@ -80,7 +80,7 @@ static int by_payload(struct store_tx *tx, struct join *j)
 
 int join_find(struct store_tx *tx, struct join *j)
 {
-    j->joined = false;
+    j->joined = j->by_key = false;
     j->id[0] = j->attempt_of[0] = '\0';
     int r = j->key.n > 0 ? by_key(tx, j) : 0;
     if (r == 0 && !j->joined && j->tier >= 2 && (j->key.n == 0 || j->soft_key))
@@ -90,7 +90,7 @@ int join_find(struct store_tx *tx, struct join *j)
 
 int join_remember(struct store_tx *tx, const struct join *j, struct str action)
 {
-    if (j->key.n == 0)
+    if (j->key.n == 0 || j->by_key) /* its 30 days count from its first use */
         return 0;
     return STORE_EXEC(tx, Q_IDEM_SET, NULL, V_TEXT(j->workspace), V_TEXT(j->agent),
                       V_TEXT(j->connection), V_TEXT(j->key), V_TEXT(j->payload_hash),

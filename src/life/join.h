@@ -10,7 +10,7 @@ struct join {
     int tier; /* of the present proposal */
     int64_t now;
     /* found */
-    bool joined;
+    bool joined, by_key;
     char id[ID_SIZE];         /* the action joined */
     char attempt_of[ID_SIZE]; /* with !joined: an earlier, ended action with this payload, or "" */
 };

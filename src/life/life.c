@@ -270,8 +270,11 @@ int life_reload(struct life *l, struct complaints *c, struct fail *f)
     if (r != 0)
         return fail_set(f, r,
                         "the new policy or connectors are refused; the old ones stay in force");
-    r = keeper_reload(l->keeper, policy_digest(fresh->policy), connectors_digest(fresh->connectors),
-                      f);
+    if (l->o.refresh_files != NULL)
+        r = l->o.refresh_files(l->o.arg);
+    if (r == 0)
+        r = keeper_reload(l->keeper, policy_digest(fresh->policy),
+                          connectors_digest(fresh->connectors), f);
     if (r == 0) {
         struct change_event ev = {.l = l,
                                   .type = AUDIT_POLICY_CHANGED,

@@ -31,6 +31,9 @@ struct life_options {
     void (*changed)(void *arg, const struct life_change *c);
     /* Writes the action object as its agent sees it: the body of a webhook. */
     int (*render)(void *arg, const struct action *a, struct buf *out);
+    /* Has the parent open policy and connectors anew for keeper, whose account may not; may be
+     * NULL. */
+    int (*refresh_files)(void *arg);
     void *arg;
 };
 CS_CHECK int life_new(const struct life_options *o, struct life **ret);

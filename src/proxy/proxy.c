@@ -7,8 +7,8 @@
 #include "proxy/proxy_answer.h"
 #include "proxy/proxy_input.h"
 
-#define GRACE_MS 5000 /* keeper ends a call at the limit; its answer takes a moment to come here \
-                       */
+/* keeper ends a call at the limit; its answer takes a moment to come here */
+#define GRACE_MS 5000
 
 struct call_memo {
     int64_t asked;    /* env_mono: as long as the caller is ready to wait for people */

@@ -28,7 +28,7 @@ int proxy_error(struct exchange *x, const struct connector *c, int status, const
 static void upper_code(const char *code, char out[64])
 {
     size_t n = 0;
-    for (; code[n] != '\0' && n < 63; n++) {
+    for (; n < 63 && code[n] != '\0'; n++) {
         char c = code[n];
         out[n] = c == '-' ? '_' : c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
     }
@@ -59,15 +59,14 @@ static void pass_header(struct exchange *x, const char *name, struct str value)
 /* [[name, value]], or the stored object. */
 static void pass_headers(struct exchange *x, json_t *headers)
 {
-    const char *name;
-    json_t *value;
     x->answer_type = "application/octet-stream";
     for (size_t i = 0; i < json_array_size(headers); i++) {
         const json_t *pair = json_array_get(headers, i);
         pass_header(x, json_string_value(json_array_get(pair, 0)),
                     json_text(json_array_get(pair, 1)));
     }
-    json_object_foreach(headers, name, value) pass_header(x, name, json_text(value));
+    for (void *it = json_object_iter(headers); it != NULL; it = json_object_iter_next(headers, it))
+        pass_header(x, json_object_iter_key(it), json_text(json_object_iter_value(it)));
     exchange_add_header(x, "Countersign-Action", str_c(x->action_id));
 }
 

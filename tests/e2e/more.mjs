@@ -134,6 +134,8 @@ class Window {
           const code = /^⟨U\+([0-9A-F]+)(?: ×(\d+))?⟩$/.exec(e.textContent);
           const space = /^⟨space(?: ×(\d+))?⟩$/.exec(e.textContent);
           if (!code && !space) throw new Error(`an escape that says ${e.textContent}`);
+          // a shown new line is followed by a real one, which stands for nothing
+          if (code?.[1] === '000A' && e.nextSibling?.nodeType === Node.TEXT_NODE) e.nextSibling.data = e.nextSibling.data.replace(/^\n/, '');
           e.textContent = code ? String.fromCodePoint(parseInt(code[1], 16)).repeat(Number(code[2] ?? 1)) : ' '.repeat(Number(space[1] ?? 1));
         });
         return copy.textContent;

@@ -53,7 +53,8 @@ const CALLS = {
   transferAuthorizationCreate: [2, { access_token, account_id: ACCOUNT, type: 'credit', network: 'ach', ach_class: 'ppd', amount: '12.34', user },
     (d) => typeof d.authorization.decision === 'string'],
   transferCancel: [2, { transfer_id: '123004561' }, (d) => typeof d.request_id === 'string'],
-  transferCreate: [3, { access_token, account_id: ACCOUNT, authorization_id: '460cbe92-2dcc-8eae-5ad6-b37d0ec90fd9', description: 'payment' },
+  // Another authorization than the example above, which was made in 2020 and so is long past its hour.
+  transferCreate: [3, { access_token, account_id: ACCOUNT, authorization_id: '3e5a1f04-9f5c-4d5c-8a52-0f3a1f9b7d11', description: 'payment' },
     (d) => typeof d.transfer.id === 'string'],
 };
 

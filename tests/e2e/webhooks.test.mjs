@@ -118,6 +118,19 @@ test('refused with 500, tried again, the same webhook-id', async () => {
   await until(async () => (await s.audit(`&action=${a.id}&type=action.delivered`)).length > 0, 'action.delivered in the audit log');
 });
 
+test('a person sends it again', async () => {
+  receiver.answer(500);
+  const resume = target();
+  const a = await propose({ ...sendEmail(), resume });
+  await decide(a, 'reject');
+  await until(() => { s.clock(s.offset + MINUTE); return at(resume).length >= 6; }, 'six tries, so that the next is far off');
+  receiver.answer(204);
+  alice = await s.login('alice');
+  expect(await alice.post(`/v1/actions/${a.id}/redeliver`, {}), 200);
+  await until(() => at(resume).some((g) => g.status === 204), 'the delivery');
+  expect(await (await s.login('auditor')).post(`/v1/actions/${a.id}/redeliver`, {}), 403, 'wrong-principal');
+});
+
 test('a redirect is not followed', async () => {
   const other = await startReceiver(204);
   const redirecting = http.createServer((req, res) => res.writeHead(302, { Location: `${other.url}/stolen` }).end());

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <ftw.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -16,7 +17,7 @@
 #include "audit/audit.h"
 #include "base/secret.h"
 
-#define UNUSED __attribute__((unused)) /* not every test needs everything */
+#define UNUSED __attribute__((unused))  /* not every test needs everything */
 #define FAKE_NOW INT64_C(1795338000000) /* 2026-11-22T09:00:00Z */
 
 struct flight {
@@ -480,17 +481,21 @@ static void fake_end(struct fake *k)
     k->x = NULL;
 }
 
+static int fake_remove(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
 static void fake_free(struct fake *k)
 {
-    char command[128];
     fake_end(k);
     store_close(k->life.store);
     vault_close(k->life.vault);
     keyring_free(&k->life.keys);
     roster_unref(k->life.roster);
     rules_unref(k->life.rules);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", k->dir);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(nftw(k->dir, fake_remove, 8, FTW_DEPTH | FTW_PHYS), 0);
     free(k);
 }
 

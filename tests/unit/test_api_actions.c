@@ -1,5 +1,5 @@
-/* Proposals, the action object for agents and people, lists, waiting, votes, reviews: what the contract
- * says of fields, statuses and who may see what. */
+/* Proposals, the action object for agents and people, lists, waiting, votes, reviews: what the
+ * contract says of fields, statuses and who may see what. */
 #include "api_fake.h"
 
 #include "api/listing.h"
@@ -16,7 +16,6 @@ static int teardown(void **state)
     fake_free(*state);
     return 0;
 }
-
 
 static struct exchange *as_bot(struct fake *k)
 {
@@ -57,12 +56,14 @@ static void every_field_arrives(void **state)
     char id[ID_SIZE];
     fake_action(k, STATE_PENDING, NULL, id);
     will_be(k, id, 3);
-    assert_int_equal(propose(k,
-                             ",\"query\":{\"a\":[\"1\",\"2\"]},\"headers\":{\"X\":\"y\"},\"body\":{\"n\":1},"
-                             "\"operation\":\"transfer.create\",\"idempotency_key\":\"order-42\",\"thread_id\":\"t-1\","
-                             "\"note\":\"why\",\"state\":[1],\"resume\":[],\"wait\":0,\"on_wait\":\"hold\"",
-                             &f),
-                     0);
+    assert_int_equal(
+        propose(k,
+                ",\"query\":{\"a\":[\"1\",\"2\"]},\"headers\":{\"X\":\"y\"},\"body\":{\"n\":1},"
+                "\"operation\":\"transfer.create\",\"idempotency_key\":\"order-42\",\"thread_id\":"
+                "\"t-1\","
+                "\"note\":\"why\",\"state\":[1],\"resume\":[],\"wait\":0,\"on_wait\":\"hold\"",
+                &f),
+        0);
     assert_string_equal(k->life.seen_query, "[[\"a\",\"1\"],[\"a\",\"2\"]]");
     assert_string_equal(k->life.seen_headers, "{\"X\":\"y\"}");
     assert_string_equal(k->life.seen_body, "{\"n\":1}");
@@ -122,7 +123,8 @@ static void connections_are_the_agents_own(void **state)
     static const struct {
         const char *name;
         int err;
-    } row[] = {{"nothing", ERR_NOT_FOUND}, {"away", ERR_NOT_FOUND}, {"safe", ERR_CONNECTION_NOT_ALLOWED}};
+    } row[] = {
+        {"nothing", ERR_NOT_FOUND}, {"away", ERR_NOT_FOUND}, {"safe", ERR_CONNECTION_NOT_ALLOWED}};
     for (size_t i = 0; i < 3; i++) {
         (void)snprintf(text, sizeof text, "{\"connection\":\"%s%s", row[i].name, rest);
         assert_int_equal(propose_text(k, text, NULL, &f), row[i].err);
@@ -137,12 +139,12 @@ static void a_long_state_or_key_is_too_much(void **state)
     static char text[70000];
     size_t n = (size_t)snprintf(text, sizeof text, PROPOSAL ",\"state\":\"");
     memset(text + n, 'x', 65535);
-    strcpy(text + n + 65535, "\"}");
+    memcpy(text + n + 65535, "\"}", 3);
     assert_int_equal(propose_text(k, text, NULL, &f), ERR_TOO_LARGE);
     assert_string_equal(f.field, "state");
     n = (size_t)snprintf(text, sizeof text, PROPOSAL ",\"idempotency_key\":\"");
     memset(text + n, 'k', 256);
-    strcpy(text + n + 256, "\"}");
+    memcpy(text + n + 256, "\"}", 3);
     assert_int_equal(propose_text(k, text, NULL, &f), ERR_MALFORMED);
     assert_string_equal(f.field, "idempotency_key");
 }
@@ -159,7 +161,8 @@ static void the_key_comes_in_body_or_header(void **state)
     assert_int_equal(propose_text(k, PROPOSAL "}", "\"quo\\\"ted\"", &f), 0);
     assert_string_equal(k->life.seen_key, "quo\"ted");
     assert_int_equal(propose_text(k, PROPOSAL ",\"idempotency_key\":\"same\"}", "\"same\"", &f), 0);
-    assert_int_equal(propose_text(k, PROPOSAL ",\"idempotency_key\":\"one\"}", "another", &f), ERR_KEY_MISMATCH);
+    assert_int_equal(propose_text(k, PROPOSAL ",\"idempotency_key\":\"one\"}", "another", &f),
+                     ERR_KEY_MISMATCH);
     assert_int_equal(propose_text(k, PROPOSAL "}", "\"open", &f), ERR_MALFORMED);
     assert_int_equal(propose_text(k, PROPOSAL "}", "\"\"", &f), ERR_MALFORMED);
     assert_int_equal(propose_text(k, PROPOSAL "}", "\"a\\\"", &f), ERR_MALFORMED);
@@ -263,7 +266,8 @@ static void a_call_in_flight_is_waited_for(void **state)
 
 static void lifes_refusals_are_passed_on(void **state)
 {
-    static const int err[] = {ERR_FROZEN, ERR_IDEMPOTENCY_MISMATCH, ERR_OPERATION_MISMATCH, ERR_RESUME_NOT_ALLOWED};
+    static const int err[] = {ERR_FROZEN, ERR_IDEMPOTENCY_MISMATCH, ERR_OPERATION_MISMATCH,
+                              ERR_RESUME_NOT_ALLOWED};
     struct fake *k = *state;
     struct fail f;
     for (size_t i = 0; i < 4; i++) {
@@ -281,17 +285,19 @@ static void classify_stores_nothing(void **state)
     struct fail f = {0};
     struct exchange *x = as_bot(k);
     fake_json(x, PROPOSAL "}");
-    k->life.classified = (struct classified){.verdict = {.decision = DECISION_HOLD,
-                                                         .tier = 3,
-                                                         .decide_within = 90000,
-                                                         .quorum = json_pack("[{s:i,s:s}]", "count", 2, "group", "g"),
-                                                         .reasons = json_array()},
-                                             .operation = "transfer.create"};
+    k->life.classified = (struct classified){
+        .verdict = {.decision = DECISION_HOLD,
+                    .tier = 3,
+                    .decide_within = 90000,
+                    .quorum = json_pack("[{s:i,s:s}]", "count", 2, "group", "g"),
+                    .reasons = json_array()},
+        .operation = "transfer.create"};
     assert_int_equal(api_classify(&k->app, x, &f), 0);
     assert_int_equal(x->status, 200);
-    assert_string_equal(x->out.p, "{\"tier\":3,\"decision\":\"hold\",\"reasons\":[],\"approvals\":{\"required\":2,"
-                                  "\"given\":0,\"quorum\":[{\"count\":2,\"group\":\"g\"}]},\"decide_within\":90,"
-                                  "\"operation\":\"transfer.create\"}");
+    assert_string_equal(
+        x->out.p, "{\"tier\":3,\"decision\":\"hold\",\"reasons\":[],\"approvals\":{\"required\":2,"
+                  "\"given\":0,\"quorum\":[{\"count\":2,\"group\":\"g\"}]},\"decide_within\":90,"
+                  "\"operation\":\"transfer.create\"}");
     assert_int_equal(k->life.n_proposed, 0);
 }
 
@@ -306,12 +312,12 @@ static int get(struct fake *k, struct exchange *x, const char *id)
 static void the_object_has_the_contracts_fields(void **state)
 {
     static const char *const field[] = {
-        "id",           "status",      "outcome",   "error_code",   "tier",
-        "revision",     "connection",  "connector", "operation",    "method",
-        "path",         "binding",     "reasons",   "payload_hash", "executed_payload_hash",
-        "proposed_at",  "decide_by",   "execute_by", "decided_at",  "ended_at",
-        "approvals",    "attempt_of",  "thread_id", "state",        "result",
-        "rejection",    "reauth",      "links",
+        "id",          "status",     "outcome",    "error_code",   "tier",
+        "revision",    "connection", "connector",  "operation",    "method",
+        "path",        "binding",    "reasons",    "payload_hash", "executed_payload_hash",
+        "proposed_at", "decide_by",  "execute_by", "decided_at",   "ended_at",
+        "approvals",   "attempt_of", "thread_id",  "state",        "result",
+        "rejection",   "reauth",     "links",
     };
     struct fake *k = *state;
     char id[ID_SIZE], text[128];
@@ -348,9 +354,13 @@ static void an_agent_sees_its_own_alone(void **state)
     id_new(&k->env, "agt", other);
     json_object_set_new(twin, "id", json_string(other));
     json_object_set_new(twin, "name", json_string("twin"));
-    json_object_set_new(twin, "key_hash", json_string("sha256:" "0000000000000000000000000000000000000000000000000000000000000000"));
+    json_object_set_new(
+        twin, "key_hash",
+        json_string("sha256:"
+                    "0000000000000000000000000000000000000000000000000000000000000000"));
     json_array_append_new(json_object_get(doc, "agents"), twin);
-    assert_int_equal(life_roster_change(&k->life, doc, STR("default"), STR("t"), "t", NULL, NULL, NULL), 0);
+    assert_int_equal(
+        life_roster_change(&k->life, doc, STR("default"), STR("t"), "t", NULL, NULL, NULL), 0);
     json_decref(doc);
     roster_unref(before);
     assert_int_equal(get(k, fake_exchange(k, WHO_AGENT, other), id), ERR_NOT_FOUND);
@@ -468,7 +478,8 @@ static void lists_go_page_by_page(void **state)
         json_t *v = list(k, api_actions, x);
         const json_t *items = json_object_get(v, "items");
         assert_int_equal(json_array_size(items), page < 2 ? 2 : 1);
-        assert_string_equal(fake_text(json_array_get(items, 0), "/id"), id[4 - 2 * page]); /* newest first */
+        assert_string_equal(fake_text(json_array_get(items, 0), "/id"),
+                            id[4 - 2 * page]); /* newest first */
         assert_null(json_object_get(json_array_get(items, 0), "result"));
         (void)snprintf(next, sizeof next, "%s", fake_text(v, "/next"));
         json_decref(v);
@@ -479,8 +490,9 @@ static void lists_go_page_by_page(void **state)
 
 static void odd_list_parameters_are_refused(void **state)
 {
-    static const char *const row[][2] = {{"limit", "0"},     {"limit", "201"},    {"limit", "x"},     {"status", "new"},
-                                         {"status", "odd"},  {"cursor", "???"},   {"cursor", "YWJj"}, {"colour", "red"}};
+    static const char *const row[][2] = {{"limit", "0"},     {"limit", "201"},  {"limit", "x"},
+                                         {"status", "new"},  {"status", "odd"}, {"cursor", "???"},
+                                         {"cursor", "YWJj"}, {"colour", "red"}};
     struct fake *k = *state;
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         struct fail f = {0};
@@ -530,7 +542,8 @@ static void reviews_go_page_by_page(void **state)
     struct fake *k = *state;
     char id[5][ID_SIZE], next[128] = "";
     size_t seen = 0, pages = 0;
-    static const enum state states[] = {STATE_PENDING, STATE_UNKNOWN, STATE_PENDING, STATE_APPROVED, STATE_PENDING};
+    static const enum state states[] = {STATE_PENDING, STATE_UNKNOWN, STATE_PENDING, STATE_APPROVED,
+                                        STATE_PENDING};
     for (size_t i = 0; i < 5; i++)
         fake_action(k, states[i], NULL, id[i]);
     do {
@@ -545,6 +558,99 @@ static void reviews_go_page_by_page(void **state)
         json_decref(v);
     } while (strcmp(next, "null") != 0 && pages < 10);
     assert_int_equal(seen, 5);
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+static void an_event_carries_the_object(void **state)
+{
+    struct fake *k = *state;
+    struct buf b;
+    char id[ID_SIZE];
+    fake_action(k, STATE_SUCCEEDED, "{}", id);
+    struct life_change c = {.workspace = STR("default"), .action = str_c(id)};
+    buf_init(&b, 0);
+    assert_int_equal(api_event_data(&k->app, &c, false, &b), 0);
+    json_t *v = json_loadb(b.p, b.n, 0, NULL);
+    assert_string_equal(fake_text(v, "/id"), id);
+    assert_int_equal(json_integer_value(json_at(v, STR("/result/status"))), 201);
+    assert_null(memchr(b.p, '\n', b.n)); /* one line of data */
+    json_decref(v);
+    buf_clear(&b);
+    assert_int_equal(api_event_data(&k->app, &c, true, &b), 0);
+    v = json_loadb(b.p, b.n, 0, NULL);
+    assert_string_equal(fake_text(v, "/agent"), k->bot);
+    assert_null(json_object_get(v, "result"));
+    json_decref(v);
+    assert_int_equal(k->life.n_told, 0); /* an event is not an answer */
+    c.workspace = STR("other");
+    assert_int_equal(api_event_data(&k->app, &c, false, &b), ERR_NOT_FOUND);
+    buf_free(&b);
+}
+
+static int proposed_event(struct store_tx *tx, void *arg)
+{
+    struct audit_event e = AUDIT_EVENT_INIT;
+    e.type = AUDIT_ACTION_PROPOSED;
+    e.workspace = STR("default");
+    e.action = str_c(arg);
+    e.at = FAKE_NOW;
+    return audit_append(tx, &fake_env, &e, NULL);
+}
+
+static int count_event(void *arg, int64_t seq, struct str data)
+{
+    (void)seq;
+    assert_true(str_starts(data, STR("{\"id\":\"act_")));
+    ++*(size_t *)arg;
+    return ERR_OK;
+}
+
+static size_t events_since(struct fake *k, struct exchange *x, int64_t seq)
+{
+    size_t n = 0;
+    assert_int_equal(api_events_since(&k->app, &x->who, seq, count_event, &n), 0);
+    return n;
+}
+
+static void a_reconnect_gets_what_it_missed(void **state)
+{
+    struct fake *k = *state;
+    char id[ID_SIZE];
+    fake_action(k, STATE_PENDING, NULL, id);
+    assert_int_equal(store_tx(k->life.store, proposed_event, id), 0);
+    assert_int_equal(events_since(k, as_bot(k), 0), 1);
+    assert_int_equal(events_since(k, as_bot(k), 1), 0);
+    assert_int_equal(events_since(k, fake_exchange(k, WHO_PERSON, k->bob), 0), 1);
+    assert_int_equal(events_since(k, fake_exchange(k, WHO_AGENT, k->spy), 0), 0);
+    assert_int_equal(events_since(k, fake_exchange(k, WHO_PERSON, k->eve), 0), 0);
+}
+
+/* Actions that stand in the log without having changed must not be asked for for ever. */
+static void a_long_absence_comes_to_an_end(void **state)
+{
+    struct fake *k = *state;
+    char id[ID_SIZE];
+    for (int i = 0; i < 250; i++) {
+        fake_action(k, STATE_PENDING, NULL, id);
+        assert_int_equal(store_tx(k->life.store, proposed_event, id), 0);
+    }
+    assert_true(events_since(k, as_bot(k), 0) >= 250);
+}
+
+static void the_last_event_id_is_a_number(void **state)
+{
+    struct fake *k = *state;
+    struct fail f = {0};
+    struct exchange *x = as_bot(k);
+    fake_header(x, "last-event-id", "42");
+    assert_int_equal(api_events(&k->app, x, &f), 0);
+    assert_true(x->events);
+    assert_int_equal(x->events_after, 42);
+    x = as_bot(k);
+    fake_header(x, "last-event-id", "-1");
+    assert_int_equal(api_events(&k->app, x, &f), ERR_MALFORMED);
+    assert_false(x->events);
 }
 
 /* --- people's deeds --------------------------------------------------------------------------- */
@@ -584,8 +690,10 @@ static void what_is_no_vote_is_refused(void **state)
     fake_action(k, STATE_PENDING, NULL, id);
     assert_int_equal(vote(k, "act_x", BALLOT "}", &f), ERR_NOT_FOUND);
     assert_int_equal(vote(k, id, BALLOT ",\"person\":\"apr_x\"}", &f), ERR_UNKNOWN_FIELD);
-    assert_int_equal(vote(k, id, "{\"decision\":\"maybe\",\"revision\":1,\"binding\":\"x\"}", &f), ERR_MALFORMED);
-    assert_int_equal(vote(k, id, "{\"decision\":\"approve\",\"binding\":\"x\"}", &f), ERR_MALFORMED);
+    assert_int_equal(vote(k, id, "{\"decision\":\"maybe\",\"revision\":1,\"binding\":\"x\"}", &f),
+                     ERR_MALFORMED);
+    assert_int_equal(vote(k, id, "{\"decision\":\"approve\",\"binding\":\"x\"}", &f),
+                     ERR_MALFORMED);
     assert_int_equal(k->life.n_votes, 0);
     k->life.err = ERR_STALE_REVISION;
     assert_int_equal(vote(k, id, BALLOT "}", &f), ERR_STALE_REVISION);
@@ -600,7 +708,8 @@ static void step_up_says_how(void **state)
     k->life.err = ERR_STEP_UP_REQUIRED;
     assert_int_equal(vote(k, id, BALLOT "}", &f), 0);
     assert_int_equal(k->x->status, 401);
-    assert_non_null(strstr(fake_answer_header(k->x, "WWW-Authenticate"), "insufficient_user_authentication"));
+    assert_non_null(
+        strstr(fake_answer_header(k->x, "WWW-Authenticate"), "insufficient_user_authentication"));
     json_t *v = fake_answer(k->x);
     assert_string_equal(fake_text(v, "/type"), "urn:countersign:step-up-required");
     assert_string_equal(fake_text(v, "/methods/0"), "passkey");
@@ -626,8 +735,10 @@ static void an_unknown_one_is_settled_by_approvers(void **state)
     assert_int_equal(reconcile(k, k->cyd, id, good), ERR_NOT_AN_APPROVER);
     assert_int_equal(reconcile(k, k->ada, id, good), ERR_OWN_ACTION);
     assert_int_equal(reconcile(k, k->eve, id, good), ERR_NOT_FOUND);
-    assert_int_equal(reconcile(k, k->bob, id, "{\"outcome\":\"failed\",\"evidence\":\" \"}"), ERR_MALFORMED);
-    assert_int_equal(reconcile(k, k->bob, id, "{\"outcome\":\"well\",\"evidence\":\"x\"}"), ERR_MALFORMED);
+    assert_int_equal(reconcile(k, k->bob, id, "{\"outcome\":\"failed\",\"evidence\":\" \"}"),
+                     ERR_MALFORMED);
+    assert_int_equal(reconcile(k, k->bob, id, "{\"outcome\":\"well\",\"evidence\":\"x\"}"),
+                     ERR_MALFORMED);
     assert_int_equal(k->life.n_reconciled, 0);
     assert_int_equal(reconcile(k, k->bob, id, good), 0);
     assert_string_equal(k->life.seen_evidence, "looked at the ledger");
@@ -672,6 +783,10 @@ int main(void)
         T(odd_list_parameters_are_refused),
         T(reviews_show_what_waits_for_me),
         T(reviews_go_page_by_page),
+        T(an_event_carries_the_object),
+        T(a_reconnect_gets_what_it_missed),
+        T(a_long_absence_comes_to_an_end),
+        T(the_last_event_id_is_a_number),
         T(a_vote_arrives_and_the_action_comes_back),
         T(what_is_no_vote_is_refused),
         T(step_up_says_how),

@@ -1,5 +1,5 @@
-/* Administration, freezes, notices, the audit log and the page: who may, what is refused, what never
- * comes out. */
+/* Administration, freezes, notices, the audit log and the page: who may, what is refused, what
+ * never comes out. */
 #include "api_fake.h"
 
 #include <sys/socket.h>
@@ -23,7 +23,8 @@ static int teardown(void **state)
 }
 
 /* Runs a handler as somebody with a body; the error, or 0 with the answer in k->x. */
-static int run(struct fake *k, handler_fn *handler, enum who who, const char *id, const char *body, struct fail *f)
+static int run(struct fake *k, handler_fn *handler, enum who who, const char *id, const char *body,
+               struct fail *f)
 {
     struct exchange *x = fake_exchange(k, who, id);
     *f = (struct fail){.position = -1};
@@ -43,15 +44,17 @@ static void a_person_is_added(void **state)
 {
     struct fake *k = *state;
     struct fail f;
-    assert_int_equal(run(k, api_person_add, WHO_PERSON, k->ada,
-                         "{\"email\":\"new@a.example\",\"role\":\"approver\",\"groups\":[\"finance\"],"
-                         "\"password\":\"long enough it is\"}",
-                         &f),
-                     0);
+    assert_int_equal(
+        run(k, api_person_add, WHO_PERSON, k->ada,
+            "{\"email\":\"new@a.example\",\"role\":\"approver\",\"groups\":[\"finance\"],"
+            "\"password\":\"long enough it is\"}",
+            &f),
+        0);
     assert_int_equal(k->x->status, 201);
     assert_string_equal(k->life.seen_by, k->ada);
     assert_string_equal(k->life.seen_what, "person.added");
-    const struct person *p = roster_person_email(k->life.roster, STR("default"), STR("new@a.example"));
+    const struct person *p =
+        roster_person_email(k->life.roster, STR("default"), STR("new@a.example"));
     assert_non_null(p);
     assert_true(p->role == ROLE_APPROVER && p->enabled && person_in_group(p, "finance"));
     assert_true(str_starts(str_c(p->password), STR("$argon2id$")));
@@ -61,7 +64,8 @@ static void a_person_is_added(void **state)
 
 static void a_person_is_not_added(void **state)
 {
-#define PERSON(email, role, password) "{\"email\":\"" email "\",\"role\":\"" role "\",\"password\":\"" password "\"}"
+#define PERSON(email, role, password) \
+    "{\"email\":\"" email "\",\"role\":\"" role "\",\"password\":\"" password "\"}"
     static const struct {
         const char *body;
         int err;
@@ -75,9 +79,11 @@ static void a_person_is_not_added(void **state)
         {PERSON("n@a.example", "owner", "long enough it is"), ERR_MALFORMED, "role"},
         {PERSON("n@a.example", "admin", "short"), ERR_MALFORMED, "password"},
         {"{\"email\":\"n@a.example\",\"role\":\"admin\"}", ERR_MALFORMED, "password"},
-        {"{\"email\":\"n@a.example\",\"role\":\"admin\",\"password\":\"long enough it is\",\"groups\":[\"A B\"]}",
+        {"{\"email\":\"n@a.example\",\"role\":\"admin\",\"password\":\"long enough it "
+         "is\",\"groups\":[\"A B\"]}",
          ERR_MALFORMED, "groups"},
-        {"{\"email\":\"n@a.example\",\"role\":\"admin\",\"password\":\"long enough it is\",\"id\":\"apr_\"}",
+        {"{\"email\":\"n@a.example\",\"role\":\"admin\",\"password\":\"long enough it "
+         "is\",\"id\":\"apr_\"}",
          ERR_UNKNOWN_FIELD, "id"},
     };
     struct fake *k = *state;
@@ -153,11 +159,13 @@ static void an_agent_is_added(void **state)
     struct fake *k = *state;
     struct fail f;
     char hash[HASH_TEXT];
-    assert_int_equal(console(k, api_agent_add,
-                             "{\"name\":\"courier\",\"owner\":\"bob@a.example\",\"connections\":[\"bank\",\"safe\"],"
-                             "\"resume_urls\":[\"https://a.example/resume\"]}",
-                             &f),
-                     0);
+    assert_int_equal(
+        console(
+            k, api_agent_add,
+            "{\"name\":\"courier\",\"owner\":\"bob@a.example\",\"connections\":[\"bank\",\"safe\"],"
+            "\"resume_urls\":[\"https://a.example/resume\"]}",
+            &f),
+        0);
     json_t *v = fake_answer(k->x);
     hash_text(hash, str_c(fake_text(v, "/key")));
     assert_string_equal(fake_text(v, "/webhook_secret"), "whsec_of_the_agent");
@@ -182,10 +190,12 @@ static void an_agent_is_not_added(void **state)
         {"{\"name\":\"-b\",\"owner\":\"bob@a.example\"}", ERR_MALFORMED, "name"},
         {"{\"name\":\"b\",\"owner\":\"eve@a.example\"}", ERR_MALFORMED, "owner"},
         {"{\"name\":\"b\"}", ERR_MALFORMED, "owner"},
-        {"{\"name\":\"b\",\"owner\":\"bob@a.example\",\"connections\":[\"away\"]}", ERR_MALFORMED, "connections"},
-        {"{\"name\":\"b\",\"owner\":\"bob@a.example\",\"resume_urls\":[\"http://a.example/\"]}", ERR_MALFORMED,
-         "resume_urls"},
-        {"{\"name\":\"b\",\"owner\":\"bob@a.example\",\"resume_urls\":[\"nonsense\"]}", ERR_MALFORMED, "resume_urls"},
+        {"{\"name\":\"b\",\"owner\":\"bob@a.example\",\"connections\":[\"away\"]}", ERR_MALFORMED,
+         "connections"},
+        {"{\"name\":\"b\",\"owner\":\"bob@a.example\",\"resume_urls\":[\"http://a.example/\"]}",
+         ERR_MALFORMED, "resume_urls"},
+        {"{\"name\":\"b\",\"owner\":\"bob@a.example\",\"resume_urls\":[\"nonsense\"]}",
+         ERR_MALFORMED, "resume_urls"},
     };
     struct fake *k = *state;
     struct fail f;
@@ -205,7 +215,8 @@ static int read_credential(struct store_tx *tx, void *arg)
 {
     struct credential *c = arg;
     struct store_rows *rows = NULL;
-    int r = STORE_SELECT(tx, Q_CREDENTIAL_GET, &rows, V_C("default"), V_C(c->connection), V_INT(c->version));
+    int r = STORE_SELECT(tx, Q_CREDENTIAL_GET, &rows, V_C("default"), V_C(c->connection),
+                         V_INT(c->version));
     if (r == ERR_OK)
         r = store_next(rows);
     if (r == ERR_OK)
@@ -220,7 +231,9 @@ static void a_connection_is_added_and_renewed(void **state)
 {
     struct fake *k = *state;
     struct fail f;
-    assert_int_equal(console(k, api_connection_add, "{\"name\":\"new\",\"connector\":\"plaid\"," SECRETS "}", &f), 0);
+    assert_int_equal(console(k, api_connection_add,
+                             "{\"name\":\"new\",\"connector\":\"plaid\"," SECRETS "}", &f),
+                     0);
     assert_int_equal(k->x->status, 201);
     assert_null(strstr(k->x->out.p, "top-secret"));
     const struct connection *c = roster_connection_name(k->life.roster, STR("default"), STR("new"));
@@ -232,7 +245,9 @@ static void a_connection_is_added_and_renewed(void **state)
     assert_string_equal(cred.box, "sealed for https://plaid.example version 1");
     char id[ID_SIZE];
     assert_true(str_copy(id, sizeof id, str_c(c->id)));
-    assert_int_equal(console(k, api_connection_add, "{\"name\":\"new\",\"connector\":\"plaid\"," SECRETS "}", &f), 0);
+    assert_int_equal(console(k, api_connection_add,
+                             "{\"name\":\"new\",\"connector\":\"plaid\"," SECRETS "}", &f),
+                     0);
     assert_int_equal(k->x->status, 200);
     c = roster_connection_name(k->life.roster, STR("default"), STR("new"));
     assert_int_equal(c->credential, 2);
@@ -247,17 +262,21 @@ static void a_connection_is_not_added(void **state)
         const char *field;
     } row[] = {
         {"{\"name\":\"n\",\"connector\":\"nobody\"," SECRETS "}", ERR_MALFORMED, "connector"},
-        {"{\"name\":\"n\",\"connector\":\"plaid\",\"secrets\":{\"client_id\":\"c\"}}", ERR_MALFORMED, "secret"},
-        {"{\"name\":\"n\",\"connector\":\"plaid\",\"secrets\":{\"client_id\":\"c\",\"secret\":1}}", ERR_MALFORMED,
-         "secret"},
-        {"{\"name\":\"n\",\"connector\":\"plaid\",\"secrets\":{\"client_id\":\"c\",\"secret\":\"\"}}", ERR_MALFORMED,
-         "secret"},
-        {"{\"name\":\"n\",\"connector\":\"plaid\",\"secrets\":{\"client_id\":\"c\",\"secret\":\"s\",\"x\":\"y\"}}",
+        {"{\"name\":\"n\",\"connector\":\"plaid\",\"secrets\":{\"client_id\":\"c\"}}",
+         ERR_MALFORMED, "secret"},
+        {"{\"name\":\"n\",\"connector\":\"plaid\",\"secrets\":{\"client_id\":\"c\",\"secret\":1}}",
+         ERR_MALFORMED, "secret"},
+        {"{\"name\":\"n\",\"connector\":\"plaid\",\"secrets\":{\"client_id\":\"c\",\"secret\":\"\"}"
+         "}",
+         ERR_MALFORMED, "secret"},
+        {"{\"name\":\"n\",\"connector\":\"plaid\",\"secrets\":{\"client_id\":\"c\",\"secret\":"
+         "\"s\",\"x\":\"y\"}}",
          ERR_UNKNOWN_FIELD, "x"},
-        {"{\"name\":\"n\",\"connector\":\"plaid\",\"base_url\":\"http://p.example\"," SECRETS "}", ERR_MALFORMED,
-         "base_url"},
-        {"{\"name\":\"n\",\"connector\":\"plaid\",\"base_url\":\"https://u@p.example\"," SECRETS "}", ERR_MALFORMED,
-         "base_url"},
+        {"{\"name\":\"n\",\"connector\":\"plaid\",\"base_url\":\"http://p.example\"," SECRETS "}",
+         ERR_MALFORMED, "base_url"},
+        {"{\"name\":\"n\",\"connector\":\"plaid\",\"base_url\":\"https://u@p.example\"," SECRETS
+         "}",
+         ERR_MALFORMED, "base_url"},
         {"{\"name\":\"N\",\"connector\":\"plaid\"," SECRETS "}", ERR_MALFORMED, "name"},
     };
     struct fake *k = *state;
@@ -274,7 +293,8 @@ static void workspaces_are_the_consoles(void **state)
 {
     struct fake *k = *state;
     struct fail f;
-    assert_int_equal(run(k, api_workspace_add, WHO_PERSON, k->ada, "{\"name\":\"third\"}", &f), ERR_WRONG_PRINCIPAL);
+    assert_int_equal(run(k, api_workspace_add, WHO_PERSON, k->ada, "{\"name\":\"third\"}", &f),
+                     ERR_WRONG_PRINCIPAL);
     assert_int_equal(console(k, api_workspace_add, "{\"name\":\"other\"}", &f), ERR_CONFLICT);
     assert_int_equal(console(k, api_workspace_add, "{\"name\":\"third\"}", &f), 0);
     assert_true(roster_workspace(k->life.roster, STR("third")));
@@ -328,11 +348,15 @@ static void freezes_are_set_and_released(void **state)
 {
     struct fake *k = *state;
     char a[ID_SIZE], b[ID_SIZE], c[ID_SIZE], d[ID_SIZE];
-    assert_int_equal(freeze(k, k->cyd, "{\"scope\":{\"workspace\":true},\"reason\":\"r\"}", a), ERR_WRONG_PRINCIPAL);
+    assert_int_equal(freeze(k, k->cyd, "{\"scope\":{\"workspace\":true},\"reason\":\"r\"}", a),
+                     ERR_WRONG_PRINCIPAL);
     assert_int_equal(freeze(k, k->bob, "{\"scope\":{\"workspace\":true},\"reason\":\"r\"}", a), 0);
     assert_int_equal(freeze(k, k->ada, "{\"scope\":{\"agent\":\"bot\"},\"reason\":\"r\"}", b), 0);
-    assert_int_equal(freeze(k, k->ada, "{\"scope\":{\"connection\":\"bank\"},\"reason\":\"r\"}", c), 0);
-    assert_int_equal(freeze(k, k->bob, "{\"scope\":{\"operation\":\"transfer.create\"},\"reason\":\"r\"}", d), 0);
+    assert_int_equal(freeze(k, k->ada, "{\"scope\":{\"connection\":\"bank\"},\"reason\":\"r\"}", c),
+                     0);
+    assert_int_equal(
+        freeze(k, k->bob, "{\"scope\":{\"operation\":\"transfer.create\"},\"reason\":\"r\"}", d),
+        0);
     json_t *v = fake_answer(k->x);
     assert_string_equal(fake_text(v, "/scope/operation"), "plaid/transfer.create");
     json_decref(v);
@@ -362,8 +386,10 @@ static void a_freeze_has_exactly_one_scope(void **state)
     char id[ID_SIZE];
     for (size_t i = 0; i < sizeof body / sizeof body[0]; i++)
         assert_int_equal(freeze(k, k->ada, body[i], id), ERR_MALFORMED);
-    assert_int_equal(freeze(k, k->ada, "{\"scope\":{\"agent\":\"spy\"},\"reason\":\"r\"}", id), ERR_NOT_FOUND);
-    assert_int_equal(freeze(k, k->ada, "{\"scope\":{\"operation\":\"x/y\"},\"reason\":\"r\"}", id), ERR_NOT_FOUND);
+    assert_int_equal(freeze(k, k->ada, "{\"scope\":{\"agent\":\"spy\"},\"reason\":\"r\"}", id),
+                     ERR_NOT_FOUND);
+    assert_int_equal(freeze(k, k->ada, "{\"scope\":{\"operation\":\"x/y\"},\"reason\":\"r\"}", id),
+                     ERR_NOT_FOUND);
     assert_int_equal(in_force(k, k->ada), 0);
 }
 
@@ -409,15 +435,17 @@ static void the_log_goes_page_by_page(void **state)
     assert_int_equal(json_integer_value(json_at(v, STR("/items/0/seq"))), 3);
     assert_string_equal(fake_text(v, "/next"), "null");
     json_decref(v);
-    v = audit(k, (const char *const[][2]){{"type", "policy.changed"}, {"since", "2026-11-22T09:00:02Z"}}, 2);
+    v = audit(
+        k, (const char *const[][2]){{"type", "policy.changed"}, {"since", "2026-11-22T09:00:02Z"}},
+        2);
     assert_int_equal(json_array_size(json_object_get(v, "items")), 1);
     json_decref(v);
 }
 
 static void odd_filters_are_refused(void **state)
 {
-    static const char *const row[][2] = {{"type", "odd"}, {"since", "yesterday"}, {"action", "act_1"},
-                                         {"cursor", "YQ"}};
+    static const char *const row[][2] = {
+        {"type", "odd"}, {"since", "yesterday"}, {"action", "act_1"}, {"cursor", "YQ"}};
     struct fake *k = *state;
     for (size_t i = 0; i < 4; i++) {
         struct fail f = {0};
@@ -549,7 +577,8 @@ static void the_page_is_served_with_its_policy(void **state)
     assert_int_equal(run(k, api_page, WHO_NOBODY, NULL, NULL, &f), 0);
     assert_int_equal(k->x->status, 200);
     assert_string_equal(k->x->answer_type, "text/html; charset=utf-8");
-    assert_non_null(strstr(fake_answer_header(k->x, "Content-Security-Policy"), "default-src 'none'"));
+    assert_non_null(
+        strstr(fake_answer_header(k->x, "Content-Security-Policy"), "default-src 'none'"));
     assert_null(strstr(fake_answer_header(k->x, "Content-Security-Policy"), "unsafe"));
     (void)snprintf(etag, sizeof etag, "%s", fake_answer_header(k->x, "ETag"));
     struct exchange *x = fake_exchange(k, WHO_NOBODY, NULL);
@@ -571,7 +600,8 @@ static int asset(struct fake *k, const char *name, const char *encoding)
 
 static void assets_are_named_not_found_by_path(void **state)
 {
-    static const char *const outside[] = {"../docs/openapi.yaml", "nothing.js", "", "..", "app.js/", "/app.js"};
+    static const char *const outside[] = {
+        "../docs/openapi.yaml", "nothing.js", "", "..", "app.js/", "/app.js"};
     struct fake *k = *state;
     assert_int_equal(asset(k, "app.js", NULL), 0);
     assert_string_equal(k->x->answer_type, "text/javascript; charset=utf-8");

@@ -12,7 +12,8 @@ struct route {
     const char *method, *path, *handler, *text;
 };
 static const struct route routes[] = {
-#define ROUTE(method, path, who, flags, cap_kib, takes, handler, text) {#method, path, #handler, text},
+#define ROUTE(method, path, who, flags, cap_kib, takes, handler, text) \
+    {#method, path, #handler, text},
 #include "http/route.def"
 #undef ROUTE
 };
@@ -59,7 +60,8 @@ static void plain_path(const char *path, char out[128])
     CS_ASSERT(n < 128);
 }
 
-static void check_operation(const struct yaml_node *at, const char *method, const struct route *r, const char *id)
+static void check_operation(const struct yaml_node *at, const char *method, const struct route *r,
+                            const char *id)
 {
     char key[16];
     size_t i = 0;
@@ -98,8 +100,8 @@ static bool in_table(struct str path, struct str method)
     for (size_t i = 0; i < N_ROUTES; i++) {
         char plain[128];
         plain_path(routes[i].path, plain);
-        if (str_eq_c(path, plain) &&
-            (str_eq_nocase(method, str_c(routes[i].method)) || strcmp(routes[i].method, "ANY") == 0))
+        if (str_eq_c(path, plain) && (str_eq_nocase(method, str_c(routes[i].method)) ||
+                                      strcmp(routes[i].method, "ANY") == 0))
             return true;
     }
     return false;
@@ -133,7 +135,8 @@ static void every_operation_says_how_it_ends(void **state)
             for (size_t j = 0; j < sizeof always / sizeof always[0]; j++)
                 assert_non_null(yaml_get(answers, always[j]));
             bool open = yaml_get(at->item[k], "security")->n == 0;
-            assert_true(open || (yaml_get(answers, "401") != NULL && yaml_get(answers, "403") != NULL));
+            assert_true(open ||
+                        (yaml_get(answers, "401") != NULL && yaml_get(answers, "403") != NULL));
             if (yaml_get(at->item[k], "requestBody") != NULL)
                 assert_true(yaml_get(answers, "413") != NULL && yaml_get(answers, "415") != NULL);
         }

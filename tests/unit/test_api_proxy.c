@@ -1,4 +1,5 @@
-/* The vendor's SDK pointed at us: who calls, what is proposed, and what comes back in which shape. */
+/* The vendor's SDK pointed at us: who calls, what is proposed, and what comes back in which shape.
+ */
 #include "api_fake.h"
 
 #include <fcntl.h>
@@ -42,7 +43,8 @@ struct caller {
     int err;
 };
 
-static int authenticate(struct fake *k, const struct caller *c, const struct agent **ret, struct fail *f)
+static int authenticate(struct fake *k, const struct caller *c, const struct agent **ret,
+                        struct fail *f)
 {
     struct exchange *x = fake_exchange(k, WHO_NOBODY, NULL);
     x->param[0] = str_c(c->connection);
@@ -83,7 +85,8 @@ static void a_vendors_secret_is_refused_with_a_warning(void **state)
 {
     static const struct caller row[] = {
         {"bank", NULL, "5c3f8e9d0a1b2c", 0},
-        {"bank", "Bearer csa_bot", "5c3f8e9d0a1b2c", 0}, /* beside a key of ours it leaked all the same */
+        {"bank", "Bearer csa_bot", "5c3f8e9d0a1b2c",
+         0}, /* beside a key of ours it leaked all the same */
         {"bank", "Bearer 5c3f8e9d0a1b2c", NULL, 0},
     };
     struct fake *k = *state;
@@ -182,11 +185,16 @@ static void each_state_has_its_answer(void **state)
         const char *code;
         bool retry;
     } row[] = {
-        {STATE_PENDING, 428, "APPROVAL_PENDING", true},   {STATE_APPROVED, 428, "APPROVAL_PENDING", true},
-        {STATE_SENDING, 428, "APPROVAL_PENDING", true},   {STATE_BLOCKED, 428, "REAUTH_REQUIRED", true},
-        {STATE_REJECTED, 403, "APPROVAL_REJECTED", false}, {STATE_EXPIRED, 403, "APPROVAL_EXPIRED", false},
-        {STATE_CANCELLED, 403, "APPROVAL_CANCELLED", false}, {STATE_DENIED, 403, "POLICY_DENIED", false},
-        {STATE_UNKNOWN, 409, "OUTCOME_UNKNOWN", false},   {STATE_FAILED, 502, "UPSTREAM_UNREACHABLE", false},
+        {STATE_PENDING, 428, "APPROVAL_PENDING", true},
+        {STATE_APPROVED, 428, "APPROVAL_PENDING", true},
+        {STATE_SENDING, 428, "APPROVAL_PENDING", true},
+        {STATE_BLOCKED, 428, "REAUTH_REQUIRED", true},
+        {STATE_REJECTED, 403, "APPROVAL_REJECTED", false},
+        {STATE_EXPIRED, 403, "APPROVAL_EXPIRED", false},
+        {STATE_CANCELLED, 403, "APPROVAL_CANCELLED", false},
+        {STATE_DENIED, 403, "POLICY_DENIED", false},
+        {STATE_UNKNOWN, 409, "OUTCOME_UNKNOWN", false},
+        {STATE_FAILED, 502, "UPSTREAM_UNREACHABLE", false},
     };
     struct fake *k = *state;
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
@@ -241,8 +249,8 @@ static void a_call_that_needs_nobody_is_waited_for(void **state)
     assert_int_equal(x->park.until, k->life.mono + k->cfg.limit_upstream_time + 5000);
     fl.landed = true;
     fl.result = (struct keeper_result){.kind = RESULT_ANSWERED, .status = 418};
-    fl.result.headers = json_pack("[[s,s],[s,s],[s,s]]", "content-type", "text/tea", "ratelimit-limit", "5",
-                                  "content-length", "99");
+    fl.result.headers = json_pack("[[s,s],[s,s],[s,s]]", "content-type", "text/tea",
+                                  "ratelimit-limit", "5", "content-length", "99");
     buf_init(&fl.result.body, 0);
     buf_c(&fl.result.body, "short and stout");
     assert_int_equal(x->park.then(&k->app, x, &f), 0);
@@ -278,7 +286,8 @@ static void a_large_answer_streams(void **state)
     struct flight fl = {.has_head = true};
     fl.fd = open("/dev/null", O_RDONLY);
     int fd = fl.fd;
-    fl.head = (struct keeper_result){.status = 200, .headers = json_pack("[[s,s]]", "content-type", "text/csv")};
+    fl.head = (struct keeper_result){.status = 200,
+                                     .headers = json_pack("[[s,s]]", "content-type", "text/csv")};
     id_new(&k->env, "act", k->life.proposed.id);
     k->life.proposed.flight = &fl;
     struct exchange *x = request(k, "bank");
@@ -305,8 +314,10 @@ static void prefer_says_how_long(void **state)
 {
     struct fake *k = *state;
     assert_false(preferring(k, STATE_PENDING, "wait=0")->park.set);
-    assert_int_equal(preferring(k, STATE_PENDING, "return=minimal, wait=30")->park.until, k->life.mono + 30000);
-    assert_int_equal(preferring(k, STATE_PENDING, "wait=\"7\"; x")->park.until, k->life.mono + 7000);
+    assert_int_equal(preferring(k, STATE_PENDING, "return=minimal, wait=30")->park.until,
+                     k->life.mono + 30000);
+    assert_int_equal(preferring(k, STATE_PENDING, "wait=\"7\"; x")->park.until,
+                     k->life.mono + 7000);
     assert_int_equal(preferring(k, STATE_PENDING, "wait=600")->park.until, k->life.mono + 55000);
     assert_false(preferring(k, STATE_PENDING, "wait=soon")->park.set);
     assert_false(preferring(k, STATE_BLOCKED, "handling=lenient")->park.set);

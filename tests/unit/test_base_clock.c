@@ -102,7 +102,9 @@ static void rfc3339_forms(void **state)
                                       "1970-01-01T00:00:00Z ",
                                       " 1970-01-01T00:00:00Z",
                                       "+1970-01-01T00:00:00Z",
-                                      "1970-01-01T00:00Z"};
+                                      "1970-01-01T00:00Z",
+                                      "19:0-01-01T00:00:00Z",
+                                      "1970-01-1/T00:00:00Z"};
     int64_t ms;
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -114,6 +116,7 @@ static void rfc3339_forms(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(time_parse(str_c(bad[i]), &ms), ERR_MALFORMED);
     assert_int_equal(time_parse(STR("1970-01-01T00:00:00\0"), &ms), ERR_MALFORMED);
+    assert_int_equal(time_parse(STR("1970-01-01T00:00:00.5\0"), &ms), ERR_MALFORMED);
     assert_int_equal(ms, 7);
 }
 

@@ -101,6 +101,9 @@ static void what_is_set_is_taken(void **state)
     assert_int_equal(c.session_idle, 900000);
     assert_int_equal(c.session_absolute, 28800000);
     config_free(&c);
+    c = read_good("public_url: http://countersign.local:8480\n");
+    assert_string_equal(c.public_url, "http://countersign.local:8480");
+    config_free(&c);
     c = read_good("listen: 0.0.0.0:9000\n");
     assert_string_equal(c.public_url, "http://0.0.0.0:9000");
     config_free(&c);

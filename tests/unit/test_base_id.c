@@ -107,6 +107,9 @@ static void what_is_no_id(void **state)
     assert_false(id_valid("apr", str_c(id)));
     assert_false(id_valid("act", str_sub(str_c(id), 0, 29)));
     assert_false(id_valid("act", STR("")));
+    char longer[ID_SIZE + 1];
+    snprintf(longer, sizeof longer, "%s0", id);
+    assert_false(id_valid("act", str_c(longer)));
     static const struct {
         size_t at;
         char c;

@@ -246,7 +246,7 @@ static void values_too_deep_or_large_are_not_written(void **state)
     (void)state;
     assert_int_equal(json_write(v, &out), ERR_NUMBER_RANGE);
     json_decref(v);
-    v = json_real(1e20);
+    v = json_pack("{s:[{s:f}]}", "a", "b", 1e20);
     assert_int_equal(json_write(v, &out), ERR_NUMBER_RANGE);
     json_decref(v);
     v = json_array();
@@ -269,7 +269,7 @@ static void values_too_deep_or_large_are_not_written(void **state)
 
 struct taken {
     struct str name;
-    int64_t wait;
+    int64_t wait, total;
     bool on;
     json_t *object, *array, *any;
 };
@@ -280,6 +280,7 @@ static int take(const char *text, struct taken *t, json_t **v, struct fail *f)
     const struct json_field table[] = {
         {.name = "name", .want = JSON_WANT_STR, .at = &t->name, .required = true, .max = 5},
         {.name = "wait", .want = JSON_WANT_INT, .at = &t->wait, .max = 55},
+        {.name = "total", .want = JSON_WANT_INT, .at = &t->total},
         {.name = "on", .want = JSON_WANT_BOOL, .at = &t->on},
         {.name = "object", .want = JSON_WANT_OBJ, .at = &t->object},
         {.name = "array", .want = JSON_WANT_ARR, .at = &t->array},
@@ -322,6 +323,8 @@ static void wrong_fields_are_named(void **state)
         {"{\"name\":\"abcdef\"}", ERR_MALFORMED, "name"},
         {"{\"name\":\"a\",\"wait\":-1}", ERR_MALFORMED, "wait"},
         {"{\"name\":\"a\",\"wait\":56}", ERR_MALFORMED, "wait"},
+        {"{\"name\":\"a\",\"total\":-1}", ERR_MALFORMED, "total"},
+        {"{\"name\":\"a\",\"total\":1e21}", ERR_MALFORMED, "total"},
         {"{\"name\":\"a\",\"wait\":1.5}", ERR_MALFORMED, "wait"},
         {"{\"name\":\"a\",\"wait\":1e300}", ERR_MALFORMED, "wait"},
         {"{\"name\":\"a\",\"wait\":\"1\"}", ERR_MALFORMED, "wait"},
@@ -361,6 +364,7 @@ static void pointers(void **state)
         {"/m~0n", "8"},
         /* what is not there */
         {"foo", NULL},
+        {"xfoo", NULL},
         {"/foo/2", NULL},
         {"/foo/-", NULL},
         {"/foo/00", NULL},
@@ -377,7 +381,7 @@ static void pointers(void **state)
     (void)state;
     assert_int_equal(
         json_read(STR("{\"foo\":[\"bar\",\"baz\"],\"\":0,\"a/b\":1,\"c%d\":2,\"e^f\":3,\"g|h\":4,"
-                      "\"i\\\\j\":5,\"k\\\"l\":6,\" \":7,\"m~n\":8}"),
+                      "\"i\\\\j\":5,\"k\\\"l\":6,\" \":7,\"m~n\":8,\"m/n\":9,\"m/\":10}"),
                   &v, NULL),
         0);
     assert_ptr_equal(json_at(v, STR("")), v);

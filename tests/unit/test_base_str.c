@@ -105,6 +105,7 @@ static void hex(void **state)
     assert_true(hex_decode(back, 3, STR("00aBFf")));
     assert_memory_equal(back, b, 3);
     assert_false(hex_decode(back, 3, STR("00abf")));
+    assert_false(hex_decode(back, 3, STR("00abff0")));
     assert_false(hex_decode(back, 3, STR("00abff00")));
     assert_false(hex_decode(back, 3, STR("00abfg")));
     assert_false(hex_decode(back, 3, STR("00 bff")));
@@ -147,6 +148,8 @@ static void utf8(void **state)
                                       "\xf0\x9f\x98",
                                       "\xf0\x9f\x28\x80",
                                       "\xf0\x9f\x98\x28",
+                                      "\xe2\x82\xc0",
+                                      "\xf0\x9f\x98\xc0",
                                       "a\xc3z"};
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)

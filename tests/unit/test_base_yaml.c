@@ -341,6 +341,29 @@ static void size_is_bounded(void **state)
     assert_long("", '{', 2000, 64, "too many brackets");
 }
 
+/* `times` times the same line. */
+static struct buf repeated(const char *line, int times)
+{
+    struct buf b = {0};
+    for (int i = 0; i < times; i++)
+        buf_c(&b, line);
+    assert_int_equal(buf_err(&b), 0);
+    return b;
+}
+
+static void many_nodes(void **state)
+{
+    struct buf b = repeated("- [[], {}]\n", 3000); /* brackets that close may be many */
+    (void)state;
+    struct yaml_doc *d = read_good(b.p);
+    assert_int_equal(yaml_root(d)->n, 3000);
+    yaml_free(d);
+    buf_free(&b);
+    b = repeated("-\n", 1000000);
+    assert_refused(buf_view(&b), "too many nodes");
+    buf_free(&b);
+}
+
 static void files(void **state)
 {
     char path[] = "/tmp/test_base_yaml.XXXXXX";
@@ -368,7 +391,7 @@ static void files(void **state)
 
 struct sample {
     const char *text;
-    int64_t count, time, size;
+    int64_t count, time, size, free;
     bool on;
     const struct yaml_node *list, *map, *any;
 };
@@ -390,6 +413,7 @@ static const struct yaml_field table[] = {
      .offset = offsetof(struct sample, size),
      .min = 1024,
      .max = 1 << 30},
+    {.name = "free", .want = YW_INT, .offset = offsetof(struct sample, free)},
     {.name = "on", .want = YW_BOOL, .offset = offsetof(struct sample, on)},
     {.name = "list", .want = YW_LIST, .offset = offsetof(struct sample, list)},
     {.name = "map", .want = YW_MAP, .offset = offsetof(struct sample, map)},
@@ -421,7 +445,9 @@ static void fields_are_taken(void **state)
     assert_int_equal(s.map->kind, YAML_MAP);
     assert_int_equal(s.any->kind, YAML_NULL);
     yaml_free(d);
-    assert_int_equal(take("text: 'a'\ncount: -5\nsize: 1GiB\non: false\n", &s, &d, &c), 0);
+    assert_int_equal(
+        take("text: 'a'\ncount: -5\nsize: 1GiB\non: false\nfree: 99999999999\n", &s, &d, &c), 0);
+    assert_int_equal(s.free, 99999999999);
     assert_int_equal(s.count, -5);
     assert_int_equal(s.size, 1 << 30);
     assert_false(s.on);
@@ -436,6 +462,10 @@ static void wrong_fields_are_complained_about(void **state)
         {"text: a\ncuont: 1\n", "t.yaml:2:1: 'cuont' is not known here; did you mean 'count'?\n"},
         {"text: a\nTime: 1s\n", "t.yaml:2:1: 'Time' is not known here; did you mean 'time'?\n"},
         {"text: a\nanythin: 1\n", "did you mean 'anything'?"},
+        {"text: a\nno: true\n", "did you mean 'on'?"},
+        {"text: a\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: "
+         "1\n",
+         "aaaa' is not known here\n"},
         {"text: a\nzzzzzz: 1\n", "t.yaml:2:1: 'zzzzzz' is not known here\n"},
         {"text: a\n'x\\n': 1\n", "is not known here"},
         {"anything: 1\n", "t.yaml:1:1: 'text' is missing\n"},
@@ -493,6 +523,7 @@ int main(void)
         cmocka_unit_test(a_complaint_is_one_line),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(size_is_bounded),
+        cmocka_unit_test(many_nodes),
         cmocka_unit_test(files),
         cmocka_unit_test(fields_are_taken),
         cmocka_unit_test(wrong_fields_are_complained_about),

@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -218,6 +219,17 @@ T const char policy_yaml[] =
     "  3: {decide_within: 24h, execute_within: 24h, evidence: session, quorum: [{count: 2}]}\n"
     "rules: []\n";
 
+T int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+T void remove_folder(const char *dir)
+{
+    assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 T void put_file(const char *dir, const char *name, const char *text, mode_t mode)
 {
     char path[512];
@@ -251,7 +263,7 @@ struct fixture {
     int stream;
     struct keeper_result head;
     int lost;
-    char person[PEOPLE][ID_SIZE], agent[ID_SIZE], connection[ID_SIZE];
+    char person[PEOPLE][ID_SIZE], agent[ID_SIZE], connection[ID_SIZE], spare[ID_SIZE];
     char base_url[128];
     bool allow_private;
     int64_t credential_version;
@@ -399,13 +411,14 @@ T void put_roster(struct fixture *x, struct buf *out)
                "//127.0.0.1:%u/hook\"],"
                "\"allow_private\":true,\"since\":1}],",
                x->agent, x->person[0], 1, x->connection, x->server.port);
-    buf_printf(out,
-               "\"connections\":[{\"id\":\"%s\",\"workspace\":\"default\",\"name\":\"main\","
-               "\"connector\":\"shop\",\"base_url\":"
-               "\"%s\",\"allow_private\":%s,\"credential\":%lld,\"enabled\":true,\"item_id\":\"\","
-               "\"since\":1}]}",
-               x->connection, x->base_url, x->allow_private ? "true" : "false",
-               (long long)x->credential_version);
+    for (int i = 0; i < 2; i++) /* the second one is not the agent's */
+        buf_printf(out,
+                   "%s{\"id\":\"%s\",\"workspace\":\"default\",\"name\":\"con%d\",\"connector\":"
+                   "\"shop\",\"base_url\":\"%s\",\"allow_private\":%s,\"credential\":%lld,"
+                   "\"enabled\":true,\"item_id\":\"\",\"since\":1}",
+                   i ? "," : "\"connections\":[", i ? x->spare : x->connection, i, x->base_url,
+                   x->allow_private ? "true" : "false", (long long)x->credential_version);
+    buf_c(out, "]}");
     assert_int_equal(buf_err(out), 0);
 }
 
@@ -466,9 +479,17 @@ T void name_files(struct fixture *x)
     snprintf(x->policy, sizeof x->policy, "%s/policy.yaml", x->dir);
     snprintf(x->connectors_dir, sizeof x->connectors_dir, "%s/connectors", x->dir);
     snprintf(x->data, sizeof x->data, "%s/data", x->dir);
-    x->cfg = (struct config){.data_dir = x->data, .kek_file = x->kek, .policy = x->policy, .connectors_dir = x->connectors_dir,
-                             .user = "nobody", .log_level = "error", .limit_upstream_time = 60000, .limit_connect_time = 5000,
-                             .limit_answer = LIMIT_ANSWER, .limit_calls = 64, .session_absolute = 8 * 3600000};
+    x->cfg = (struct config){.data_dir = x->data,
+                             .kek_file = x->kek,
+                             .policy = x->policy,
+                             .connectors_dir = x->connectors_dir,
+                             .user = "nobody",
+                             .log_level = "error",
+                             .limit_upstream_time = 60000,
+                             .limit_connect_time = 5000,
+                             .limit_answer = LIMIT_ANSWER,
+                             .limit_calls = 64,
+                             .session_absolute = 8 * 3600000};
 }
 
 T void write_files(struct fixture *x)
@@ -508,6 +529,7 @@ T void fixture_files(struct fixture *x)
         id_new(&env_system, "apr", x->person[i]);
     id_new(&env_system, "agt", x->agent);
     id_new(&env_system, "con", x->connection);
+    id_new(&env_system, "con", x->spare);
 }
 
 T void fixture_begin(struct fixture *x)
@@ -524,7 +546,6 @@ T void fixture_begin(struct fixture *x)
 
 T void fixture_end(struct fixture *x)
 {
-    char command[128];
     if (x->pid > 0)
         assert_int_equal(end_keeper(x, 0), 0);
     keeper_client_free(x->kc);
@@ -540,8 +561,7 @@ T void fixture_end(struct fixture *x)
     connectors_free(x->connectors);
     buf_free(&x->sealed_roster);
     buf_free(&x->credential);
-    snprintf(command, sizeof command, "rm -rf %s", x->dir);
-    assert_int_equal(system(command), 0);
+    remove_folder(x->dir);
 }
 
 /* --- orders ----------------------------------------------------------------------------------- */

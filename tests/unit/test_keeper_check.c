@@ -1,5 +1,5 @@
-/* Everything keeper demands before it sends, each demand broken by itself: both when a grant is asked
- * for and when an order comes with a good grant and something else is wrong. */
+/* Everything keeper demands before it sends, each demand broken by itself: both when a grant is
+ * asked for and when an order comes with a good grant and something else is wrong. */
 #include "test_keeper.h"
 
 static struct fixture x;
@@ -31,7 +31,8 @@ static void assert_refused(struct order *y, int err)
     int sent = x.server.requests;
     struct keeper_result *r = order_execute(&x, y);
     if (r->kind != RESULT_REFUSED || r->refusal != err)
-        fail_msg("wanted %s, got kind %d, %s: %s", err_name(err), (int)r->kind, err_name(r->refusal), r->detail);
+        fail_msg("wanted %s, got kind %d, %s: %s", err_name(err), (int)r->kind,
+                 err_name(r->refusal), r->detail);
     assert_int_equal(x.server.requests, sent);
 }
 
@@ -110,6 +111,8 @@ static void roster(void **state)
     y.o.about.workspace = STR("default");
     y.o.about.connection = str_c(x.agent);
     assert_refused(&y, ERR_K_ROSTER);
+    y.o.about.connection = str_c(x.spare); /* there is one, but not for this agent */
+    assert_refused(&y, ERR_K_ROSTER);
     order_free(&y);
 }
 
@@ -175,7 +178,8 @@ static void policy_stricter(void **state)
     order_make(&x, &y, "POST", "/paytwo/ok", 3); /* ... or 3, but of one person */
     y.o.about.quorum = STR("[{\"count\":1}]");
     vote_add(&x, &y, 1);
-    assert_wrong(&y, ERR_K_STRICTER);
+    assert_no_grant(&y, ERR_K_STRICTER);
+    order_free(&y);
     order_make(&x, &y, "POST", "/unlisted", 0); /* not listed: tier 3 */
     assert_wrong(&y, ERR_K_STRICTER);
 }
@@ -240,13 +244,13 @@ static void grants(void **state)
 
 /* One vote of a good order altered and signed again, as a gate that was taken over could not, or as
  * time has made it. */
-#define ALTERED(member, value)                                                                                          \
-    do {                                                                                                                \
-        struct order y;                                                                                                 \
-        good(&y);                                                                                                       \
-        y.vote[1].member = (value);                                                                                     \
-        vote_sign(&x, &y, 1);                                                                                           \
-        assert_wrong(&y, ERR_K_QUORUM);                                                                                 \
+#define ALTERED(member, value)          \
+    do {                                \
+        struct order y;                 \
+        good(&y);                       \
+        y.vote[1].member = (value);     \
+        vote_sign(&x, &y, 1);           \
+        assert_wrong(&y, ERR_K_QUORUM); \
     } while (0)
 
 static void votes_that_do_not_count(void **state)
@@ -287,9 +291,18 @@ static void votes_that_are_not_genuine(void **state)
     y.o.n_votes = 1;
     assert_wrong(&y, ERR_K_QUORUM);
     good(&y);
-    y.o.about.evidence = STR("passkey"); /* which keeper cannot verify */
+    y.o.about.evidence = STR("passkey"); /* which keeper cannot verify, whatever a vote says */
     vote_sign(&x, &y, 0);
     vote_sign(&x, &y, 1);
+    assert_no_grant(&y, ERR_K_QUORUM);
+    y.vote[0].evidence = y.vote[1].evidence = STR("passkey");
+    vote_sign(&x, &y, 0);
+    vote_sign(&x, &y, 1);
+    assert_no_grant(&y, ERR_K_QUORUM);
+    order_free(&y);
+    order_make(&x, &y, "POST", "/pay/ok", 2);
+    vote_add(&x, &y, 1);
+    vote_add(&x, &y, 1); /* twice the same person is no mistake of a person */
     assert_no_grant(&y, ERR_K_QUORUM);
     order_free(&y);
     good(&y);
@@ -325,7 +338,9 @@ static void freezes(void **state)
     const struct {
         enum revoke_kind kind;
         const char *id;
-    } all[] = {{FREEZE_WORKSPACE, "default"}, {FREEZE_AGENT, x.agent}, {FREEZE_CONNECTION, x.connection},
+    } all[] = {{FREEZE_WORKSPACE, "default"},
+               {FREEZE_AGENT, x.agent},
+               {FREEZE_CONNECTION, x.connection},
                {FREEZE_OPERATION, "shop/pay.two"}};
     struct order y;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -360,7 +375,8 @@ static void revocations(void **state)
     assert_wrong(&y, ERR_K_QUORUM);
 }
 
-/* --- attempts and credentials ------------------------------------------------------------------- */
+/* --- attempts and credentials -------------------------------------------------------------------
+ */
 
 static void attempts(void **state)
 {
@@ -368,6 +384,8 @@ static void attempts(void **state)
     struct order y;
     order_make(&x, &y, "POST", "/write/429", 1); /* no effect: another attempt may be made */
     assert_int_equal(order_execute(&x, &y)->answer.class, ANSWER_RATE_LIMITED);
+    keeper_ack(x.kc, STR("default"), str_c(y.action), 1);
+    assert_refused(&y, ERR_K_USED); /* but not the same one */
     y.o.attempt = 2;
     assert_int_equal(order_execute(&x, &y)->answer.class, ANSWER_RATE_LIMITED);
     y.o.attempt = 0;
@@ -402,8 +420,10 @@ static void credentials(void **state)
     order_make(&x, &y, "POST", "/write/ok", 1);
     for (size_t i = 0; i < sizeof other / sizeof *other; i++) { /* the row of another place */
         buf_free(&box);
-        assert_int_equal(keeper_seal(x.kc, str_c(other[i].workspace), str_c(other[i].connection), str_c(other[i].base_url),
-                                     other[i].version, STR("{\"token\":\"" SECRET "\"}"), &box, NULL), 0);
+        assert_int_equal(keeper_seal(x.kc, str_c(other[i].workspace), str_c(other[i].connection),
+                                     str_c(other[i].base_url), other[i].version,
+                                     STR("{\"token\":\"" SECRET "\"}"), &box, NULL),
+                         0);
         y.o.credential = buf_view(&box);
         assert_refused(&y, ERR_K_CREDENTIAL);
     }
@@ -411,6 +431,13 @@ static void credentials(void **state)
     y.o.credential = buf_view(&x.credential);
     assert_refused(&y, ERR_K_CREDENTIAL);
     x.credential.p[x.credential.n - 1] ^= 1;
+    buf_clear(&box);
+    buf_str(&box, buf_view(&x.credential));
+    x.credential_version = 2; /* replaced: the old one is not taken any more */
+    change_roster(&x);
+    y.o.credential = buf_view(&box);
+    assert_refused(&y, ERR_K_CREDENTIAL);
+    y.o.credential = buf_view(&x.credential);
     assert_int_equal(order_execute(&x, &y)->kind, RESULT_ANSWERED);
     buf_free(&box);
     order_free(&y);
@@ -450,6 +477,23 @@ static void clock_set_back_revives_nothing(void **state)
     order_free(&y);
 }
 
+/* A day, less 10 percent. */
+static void idempotency_has_a_window(void **state)
+{
+    (void)state;
+    struct order y;
+    order_make(&x, &y, "POST", "/keyed/500", 1);
+    y.o.idem_key = STR("key-0000000001");
+    assert_int_equal(order_execute(&x, &y)->answer.class, ANSWER_UNCLEAR);
+    set_clock(21 * 3600000);
+    y.o.attempt = 2;
+    assert_int_equal(order_execute(&x, &y)->answer.class, ANSWER_UNCLEAR);
+    set_clock(22 * 3600000);
+    y.o.attempt = 3;
+    assert_refused(&y, ERR_K_USED);
+    order_free(&y);
+}
+
 int main(int argc, char **argv)
 {
     keeper_child(argc, argv);
@@ -473,6 +517,7 @@ int main(int argc, char **argv)
         CASE(attempts),
         CASE(credentials),
         cmocka_unit_test_setup_teardown(clock_set_back_revives_nothing, begin_clock, end_clock),
+        cmocka_unit_test_setup_teardown(idempotency_has_a_window, begin_clock, end_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,25 +29,60 @@ static void addresses(void **state)
         const char *ip;
         enum address_kind kind;
     } all[] = {
-        {"8.8.8.8", ADDRESS_PUBLIC}, {"1.1.1.1", ADDRESS_PUBLIC}, {"172.15.255.255", ADDRESS_PUBLIC},
-        {"172.32.0.0", ADDRESS_PUBLIC}, {"100.63.255.255", ADDRESS_PUBLIC}, {"100.128.0.0", ADDRESS_PUBLIC},
-        {"198.17.0.1", ADDRESS_PUBLIC}, {"198.20.0.1", ADDRESS_PUBLIC}, {"223.255.255.255", ADDRESS_PUBLIC},
-        {"0.0.0.0", ADDRESS_PRIVATE}, {"10.1.2.3", ADDRESS_PRIVATE}, {"100.64.0.1", ADDRESS_PRIVATE},
-        {"127.0.0.1", ADDRESS_PRIVATE}, {"127.255.0.1", ADDRESS_PRIVATE}, {"169.254.1.1", ADDRESS_PRIVATE},
-        {"172.16.0.1", ADDRESS_PRIVATE}, {"172.31.255.255", ADDRESS_PRIVATE}, {"192.0.0.8", ADDRESS_PRIVATE},
-        {"192.168.1.1", ADDRESS_PRIVATE}, {"198.18.0.1", ADDRESS_PRIVATE}, {"198.19.255.255", ADDRESS_PRIVATE},
-        {"224.0.0.1", ADDRESS_PRIVATE}, {"240.0.0.1", ADDRESS_PRIVATE}, {"255.255.255.255", ADDRESS_PRIVATE},
-        {"169.254.169.254", ADDRESS_NEVER}, {"::ffff:169.254.169.254", ADDRESS_NEVER},
-        {"64:ff9b::169.254.169.254", ADDRESS_NEVER}, {"2002:a9fe:a9fe::1", ADDRESS_NEVER},
-        {"::169.254.169.254", ADDRESS_NEVER}, {"fd00:ec2::254", ADDRESS_NEVER}, {"fd00:ec2::253", ADDRESS_PRIVATE},
-        {"::", ADDRESS_PRIVATE}, {"::1", ADDRESS_PRIVATE}, {"fc00::1", ADDRESS_PRIVATE}, {"fdff::1", ADDRESS_PRIVATE},
-        {"fe80::1", ADDRESS_PRIVATE}, {"fe80::1%eth0", ADDRESS_PRIVATE}, {"ff02::1", ADDRESS_PRIVATE},
-        {"::ffff:127.0.0.1", ADDRESS_PRIVATE}, {"::ffff:10.0.0.1", ADDRESS_PRIVATE}, {"::ffff:8.8.8.8", ADDRESS_PUBLIC},
-        {"64:ff9b::10.0.0.1", ADDRESS_PRIVATE}, {"64:ff9b::8.8.8.8", ADDRESS_PUBLIC}, {"64:ff9b:1::8.8.8.8", ADDRESS_PRIVATE},
-        {"2002:0a00:0001::1", ADDRESS_PRIVATE}, {"2002:0808:0808::1", ADDRESS_PRIVATE}, {"2001:0:4136:e378::1", ADDRESS_PRIVATE},
+        {"8.8.8.8", ADDRESS_PUBLIC},
+        {"1.1.1.1", ADDRESS_PUBLIC},
+        {"172.15.255.255", ADDRESS_PUBLIC},
+        {"172.32.0.0", ADDRESS_PUBLIC},
+        {"100.63.255.255", ADDRESS_PUBLIC},
+        {"100.128.0.0", ADDRESS_PUBLIC},
+        {"198.17.0.1", ADDRESS_PUBLIC},
+        {"198.20.0.1", ADDRESS_PUBLIC},
+        {"223.255.255.255", ADDRESS_PUBLIC},
+        {"0.0.0.0", ADDRESS_PRIVATE},
+        {"10.1.2.3", ADDRESS_PRIVATE},
+        {"100.64.0.1", ADDRESS_PRIVATE},
+        {"127.0.0.1", ADDRESS_PRIVATE},
+        {"127.255.0.1", ADDRESS_PRIVATE},
+        {"169.254.1.1", ADDRESS_PRIVATE},
+        {"172.16.0.1", ADDRESS_PRIVATE},
+        {"172.31.255.255", ADDRESS_PRIVATE},
+        {"192.0.0.8", ADDRESS_PRIVATE},
+        {"192.168.1.1", ADDRESS_PRIVATE},
+        {"198.18.0.1", ADDRESS_PRIVATE},
+        {"198.19.255.255", ADDRESS_PRIVATE},
+        {"224.0.0.1", ADDRESS_PRIVATE},
+        {"240.0.0.1", ADDRESS_PRIVATE},
+        {"255.255.255.255", ADDRESS_PRIVATE},
+        {"169.254.169.254", ADDRESS_NEVER},
+        {"::ffff:169.254.169.254", ADDRESS_NEVER},
+        {"64:ff9b::169.254.169.254", ADDRESS_NEVER},
+        {"2002:a9fe:a9fe::1", ADDRESS_NEVER},
+        {"::169.254.169.254", ADDRESS_NEVER},
+        {"fd00:ec2::254", ADDRESS_NEVER},
+        {"fd00:ec2::253", ADDRESS_PRIVATE},
+        {"::", ADDRESS_PRIVATE},
+        {"::1", ADDRESS_PRIVATE},
+        {"fc00::1", ADDRESS_PRIVATE},
+        {"fdff::1", ADDRESS_PRIVATE},
+        {"fe80::1", ADDRESS_PRIVATE},
+        {"fe80::1%eth0", ADDRESS_PRIVATE},
+        {"ff02::1", ADDRESS_PRIVATE},
+        {"::ffff:127.0.0.1", ADDRESS_PRIVATE},
+        {"::ffff:10.0.0.1", ADDRESS_PRIVATE},
+        {"::ffff:8.8.8.8", ADDRESS_PUBLIC},
+        {"64:ff9b::10.0.0.1", ADDRESS_PRIVATE},
+        {"64:ff9b::8.8.8.8", ADDRESS_PUBLIC},
+        {"64:ff9b:1::8.8.8.8", ADDRESS_PRIVATE},
+        {"2002:0a00:0001::1", ADDRESS_PRIVATE},
+        {"2002:0808:0808::1", ADDRESS_PRIVATE},
+        {"2001:0:4136:e378::1", ADDRESS_PRIVATE},
         {"2001:0:0:0:0:0:5601:5601", ADDRESS_NEVER}, /* Teredo hides 169.254.169.254 */
-        {"2001:db8::1", ADDRESS_PRIVATE}, {"2606:4700::1111", ADDRESS_PUBLIC}, {"2a00:1450::1", ADDRESS_PUBLIC},
-        {"4000::1", ADDRESS_PRIVATE}, {"nonsense", ADDRESS_NEVER}, {"", ADDRESS_NEVER},
+        {"2001:db8::1", ADDRESS_PRIVATE},
+        {"2606:4700::1111", ADDRESS_PUBLIC},
+        {"2a00:1450::1", ADDRESS_PUBLIC},
+        {"4000::1", ADDRESS_PRIVATE},
+        {"nonsense", ADDRESS_NEVER},
+        {"", ADDRESS_NEVER},
         {"0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0001", ADDRESS_NEVER},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -81,11 +116,12 @@ static void credential_boxes(void **state)
     make_keys(&k, 2);
     make_keys(&fewer, 1);
     const struct credential_place here = {STR("w"), STR("con_1"), STR("https://a.example"), 3};
-    const struct credential_place others[] = {{STR("v"), STR("con_1"), STR("https://a.example"), 3},
-                                              {STR("w"), STR("con_2"), STR("https://a.example"), 3},
-                                              {STR("w"), STR("con_1"), STR("https://b.example"), 3},
-                                              {STR("w"), STR("con_1"), STR("https://a.example"), 2},
-                                              {STR("wc"), STR("on_1"), STR("https://a.example"), 3}};
+    const struct credential_place others[] = {
+        {STR("v"), STR("con_1"), STR("https://a.example"), 3},
+        {STR("w"), STR("con_2"), STR("https://a.example"), 3},
+        {STR("w"), STR("con_1"), STR("https://b.example"), 3},
+        {STR("w"), STR("con_1"), STR("https://a.example"), 2},
+        {STR("wc"), STR("on_1"), STR("https://a.example"), 3}};
     struct buf box = {0}, clear = {0};
     assert_int_equal(seal_credential(&k, &here, STR("hello"), &box), 0);
     assert_null(memmem(box.p, box.n, "hello", 5));
@@ -139,13 +175,16 @@ static void webhook_vector(void **state)
     (void)state;
     char sig[DELIVER_SIGNATURE], text[64];
     /* whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw */
-    static const unsigned char published[] = {0x31, 0xf2, 0x90, 0xf6, 0xbf, 0x06, 0x29, 0x8a, 0xab, 0x4f, 0x08, 0xd4,
-                                              0x3c, 0x3f, 0x08, 0x2c, 0xf6, 0x48, 0xa3, 0x62, 0xda, 0x2d, 0xa4, 0xb0};
+    static const unsigned char published[] = {0x31, 0xf2, 0x90, 0xf6, 0xbf, 0x06, 0x29, 0x8a,
+                                              0xab, 0x4f, 0x08, 0xd4, 0x3c, 0x3f, 0x08, 0x2c,
+                                              0xf6, 0x48, 0xa3, 0x62, 0xda, 0x2d, 0xa4, 0xb0};
     deliver_secret_text(published, sizeof published, text);
     assert_string_equal(text, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    deliver_sign(published, sizeof published, STR("msg_p5jXN8AQM9LWM0D4loKWxJek"), 1614265330, STR("{\"test\": 2432232314}"), sig);
+    deliver_sign(published, sizeof published, STR("msg_p5jXN8AQM9LWM0D4loKWxJek"), 1614265330,
+                 STR("{\"test\": 2432232314}"), sig);
     assert_string_equal(sig, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    deliver_sign(published, sizeof published, STR("msg_p5jXN8AQM9LWM0D4loKWxJek"), 1614265331, STR("{\"test\": 2432232314}"), sig);
+    deliver_sign(published, sizeof published, STR("msg_p5jXN8AQM9LWM0D4loKWxJek"), 1614265331,
+                 STR("{\"test\": 2432232314}"), sig);
     assert_string_not_equal(sig, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
 }
 
@@ -167,7 +206,8 @@ static void blanking(void **state)
     (void)state;
     const char *text = "a secret-one b secret-one-longer c short secret-onX secret-one";
     const char *want = "a [redacted] b [redacted] c short secret-onX [redacted]";
-    json_t *secrets = json_pack("{s:s, s:s, s:s}", "a", "secret-one", "b", "secret-one-longer", "c", "short");
+    json_t *secrets =
+        json_pack("{s:s, s:s, s:s}", "a", "secret-one", "b", "secret-one-longer", "c", "short");
     for (size_t piece = 1; piece <= strlen(text); piece++) { /* however it is cut */
         struct blank b;
         struct buf out = {0};
@@ -245,9 +285,11 @@ static void send_raw(const void *p, size_t n, const int *fds, size_t n_fds)
 }
 
 /* An ACK frame's head, with one byte changed to v. */
-static int head_with(size_t at, unsigned char v, const void *fields, size_t n, const int *fds, size_t n_fds)
+static int head_with(size_t at, unsigned char v, const void *fields, size_t n, const int *fds,
+                     size_t n_fds)
 {
-    unsigned char p[256] = {'c', 's', 'k', '1', 0, 1, 0, VERB_ACK, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, (unsigned char)n, 0, 0, 0, 0};
+    unsigned char p[256] = {'c', 's', 'k', '1', 0, 1, 0, VERB_ACK,         0, 0, 0, 0,
+                            0,   0,   0,   9,   0, 0, 0, (unsigned char)n, 0, 0, 0, 0};
     struct frame f;
     memcpy(p + 24, fields, n);
     p[at] = v;
@@ -265,17 +307,19 @@ static void frames_are_strict(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
     assert_int_equal(frame_recv(pair[1], TO_KEEPER, &f), ERR_DONE);
     assert_int_equal(head_with(0, 'c', "abc", 3, NULL, 0), 0);
-    assert_int_equal(head_with(0, 'x', "abc", 3, NULL, 0), ERR_MALFORMED);  /* magic */
-    assert_int_equal(head_with(5, 2, "abc", 3, NULL, 0), ERR_MALFORMED);    /* version */
-    assert_int_equal(head_with(7, 99, "abc", 3, NULL, 0), ERR_MALFORMED);   /* no such verb */
+    assert_int_equal(head_with(0, 'x', "abc", 3, NULL, 0), ERR_MALFORMED);     /* magic */
+    assert_int_equal(head_with(5, 2, "abc", 3, NULL, 0), ERR_MALFORMED);       /* version */
+    assert_int_equal(head_with(7, 99, "abc", 3, NULL, 0), ERR_MALFORMED);      /* no such verb */
     assert_int_equal(head_with(7, VERB_OK, "abc", 3, NULL, 0), ERR_MALFORMED); /* other direction */
-    assert_int_equal(head_with(19, 2, "abc", 3, NULL, 0), ERR_MALFORMED);   /* bytes left over */
-    assert_int_equal(head_with(19, 4, "abc", 3, NULL, 0), ERR_MALFORMED);   /* too short */
-    assert_int_equal(head_with(18, 5, "abc", 3, NULL, 0), ERR_MALFORMED);   /* over ACK's cap */
-    assert_int_equal(head_with(23, 4, "abc", 3, NULL, 0), ERR_MALFORMED);   /* unknown flag */
-    assert_int_equal(head_with(23, 1, "abc", 3, NULL, 0), ERR_MALFORMED);   /* memfd without need */
-    assert_int_equal(head_with(23, 2, "abc", 3, pair, 1), ERR_MALFORMED);   /* stream on another verb */
-    assert_int_equal(head_with(0, 'c', "abc", 3, pair, 1), ERR_MALFORMED);  /* descriptor not announced */
+    assert_int_equal(head_with(19, 2, "abc", 3, NULL, 0), ERR_MALFORMED);      /* bytes left over */
+    assert_int_equal(head_with(19, 4, "abc", 3, NULL, 0), ERR_MALFORMED);      /* too short */
+    assert_int_equal(head_with(18, 5, "abc", 3, NULL, 0), ERR_MALFORMED);      /* over ACK's cap */
+    assert_int_equal(head_with(23, 4, "abc", 3, NULL, 0), ERR_MALFORMED);      /* unknown flag */
+    assert_int_equal(head_with(23, 1, "abc", 3, NULL, 0), ERR_MALFORMED); /* memfd without need */
+    assert_int_equal(head_with(23, 2, "abc", 3, pair, 1),
+                     ERR_MALFORMED); /* stream on another verb */
+    assert_int_equal(head_with(0, 'c', "abc", 3, pair, 1),
+                     ERR_MALFORMED); /* descriptor not announced */
     int many[4] = {pair[0], pair[0], pair[0], pair[0]};
     assert_int_equal(head_with(0, 'c', "abc", 3, many, 4), ERR_MALFORMED);
     send_raw("short", 5, NULL, 0);
@@ -290,7 +334,8 @@ static void frames_are_strict(void **state)
 /* Fields in a memfd: `n` is written, `size` announced. */
 static int memfd_frame(size_t n, size_t size, int seals)
 {
-    unsigned char p[24] = {'c', 's', 'k', '1', 0, 1, 0, VERB_EXECUTE, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1};
+    unsigned char p[24] = {'c', 's', 'k', '1', 0, 1, 0, VERB_EXECUTE, 0, 0, 0, 0, 0, 0, 0, 1, 0,
+                           0,   0,   0,   0,   0, 0, 1};
     struct frame f;
     int fd = memfd_create("t", MFD_ALLOW_SEALING);
     assert_int_equal(ftruncate(fd, (off_t)n), 0);
@@ -336,15 +381,27 @@ static void large_fields(void **state)
 static void order_round_trip(void **state)
 {
     (void)state;
-    struct vote vote = {STR("sha256:b"), STR("apr_1"), VOTE_APPROVE, 5, 4, STR("ses"), STR("session"), STR("1:ff")}, *votes;
-    struct exec_order o = {.about = {.action = STR("act_1"), .tier = 3, .revision = -1, .decide_by = INT64_MIN},
-                           .attempt = 2, .request = STR("r"), .vote = &vote, .n_votes = 1, .may_stream = true}, got;
+    struct vote vote = {STR("sha256:b"), STR("apr_1"),   VOTE_APPROVE, 5, 4,
+                        STR("ses"),      STR("session"), STR("1:ff")},
+                *votes;
+    struct exec_order o = {.about = {.action = STR("act_1"),
+                                     .tier = 3,
+                                     .revision = -1,
+                                     .decide_by = INT64_MIN},
+                           .attempt = 2,
+                           .request = STR("r"),
+                           .vote = &vote,
+                           .n_votes = 1,
+                           .may_stream = true},
+                      got;
     struct buf b = {0};
     messages_put_order(&b, &o);
     struct wire_in in = {(unsigned char *)b.p, (unsigned char *)b.p + b.n, false};
     assert_int_equal(messages_get_order(&in, &got, &votes), 0);
-    assert_true(str_eq_c(got.about.action, "act_1") && got.about.tier == 3 && got.about.decide_by == INT64_MIN);
-    assert_true(str_eq_c(got.vote[0].person, "apr_1") && got.vote[0].decision == VOTE_APPROVE && got.may_stream);
+    assert_true(str_eq_c(got.about.action, "act_1") && got.about.tier == 3 &&
+                got.about.decide_by == INT64_MIN);
+    assert_true(str_eq_c(got.vote[0].person, "apr_1") && got.vote[0].decision == VOTE_APPROVE &&
+                got.may_stream);
     free(votes);
     for (size_t n = 0; n < b.n; n++) { /* every truncation */
         struct wire_in cut = {(unsigned char *)b.p, (unsigned char *)b.p + n, false};
@@ -365,8 +422,14 @@ static void order_round_trip(void **state)
 static void result_round_trip(void **state)
 {
     (void)state;
-    struct keeper_result r = {.action = "act_1", .kind = RESULT_ANSWERED, .status = 200, .answer = {.class = ANSWER_DECLINED, .error_code = "X"},
-                              .headers = json_pack("[[s,s]]", "a", "b"), .body_omitted = true, .body_bytes = 1LL << 40}, got;
+    struct keeper_result r = {.action = "act_1",
+                              .kind = RESULT_ANSWERED,
+                              .status = 200,
+                              .answer = {.class = ANSWER_DECLINED, .error_code = "X"},
+                              .headers = json_pack("[[s,s]]", "a", "b"),
+                              .body_omitted = true,
+                              .body_bytes = 1LL << 40},
+                         got;
     struct buf b = {0};
     buf_c(&r.body, "hello");
     messages_put_result(&b, &r);
@@ -385,10 +448,12 @@ int main(void)
 {
     log_open("test", LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses),       cmocka_unit_test(credential_boxes), cmocka_unit_test(roster_boxes),
-        cmocka_unit_test(webhook_vector),  cmocka_unit_test(hook_keys_differ), cmocka_unit_test(blanking),
-        cmocka_unit_test(revocations),     cmocka_unit_test(frames_are_strict), cmocka_unit_test(large_fields),
-        cmocka_unit_test(order_round_trip), cmocka_unit_test(result_round_trip),
+        cmocka_unit_test(addresses),         cmocka_unit_test(credential_boxes),
+        cmocka_unit_test(roster_boxes),      cmocka_unit_test(webhook_vector),
+        cmocka_unit_test(hook_keys_differ),  cmocka_unit_test(blanking),
+        cmocka_unit_test(revocations),       cmocka_unit_test(frames_are_strict),
+        cmocka_unit_test(large_fields),      cmocka_unit_test(order_round_trip),
+        cmocka_unit_test(result_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
  * keeper says of it afterwards. */
 #include "test_keeper.h"
 
+#include "keeper/send.h"
+
 static struct fixture x;
 
 static int begin(void **state)
@@ -17,11 +19,12 @@ static int end(void **state)
     return 0;
 }
 
-static void assert_ended(const struct keeper_result *r, enum result_kind kind, enum answer_class class)
+static void assert_ended(const struct keeper_result *r, enum result_kind kind,
+                         enum answer_class class)
 {
     if (r->kind != kind || (kind == RESULT_ANSWERED && r->answer.class != class))
-        fail_msg("kind %d, class %d, status %d, refusal %s: %s", (int)r->kind, (int)r->answer.class, r->status,
-                 err_name(r->refusal), r->detail);
+        fail_msg("kind %d, class %d, status %d, refusal %s: %s", (int)r->kind, (int)r->answer.class,
+                 r->status, err_name(r->refusal), r->detail);
 }
 
 static const char *header(const struct keeper_result *r, const char *name)
@@ -217,6 +220,54 @@ static void metadata_address_is_refused_even_where_private_ones_are_allowed(void
     assert_int_equal(r->refusal, ERR_K_DESTINATION);
 }
 
+static struct exchange seen;
+static bool ended;
+
+static void on_end(void *arg, struct exchange *e)
+{
+    (void)arg;
+    seen = *e;
+    ended = true;
+}
+
+/* An exchange by itself, to the end. */
+static enum send_fate exchange(struct sender *s, bool allow_private, bool allow_plain)
+{
+    char url[128];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/read/ok", x.server.port);
+    const struct send_order o = {.method = "GET",
+                                 .url = str_c(url),
+                                 .allow_private = allow_private,
+                                 .allow_plain = allow_plain,
+                                 .keep = 1024,
+                                 .on_end = on_end};
+    ended = false;
+    assert_int_equal(sender_start(s, &o), 0);
+    while (!ended) {
+        struct curl_waitfd none = {.fd = -1};
+        sender_work(s);
+        sender_wait(s, &none, 0, 50);
+    }
+    return seen.fate;
+}
+
+/* A connection in the pool was opened for somebody who may have private addresses. */
+static void pooled_connection_is_judged_again(void **state)
+{
+    (void)state;
+    const struct send_limits limits = {5000, 60000, 4};
+    struct sender *s;
+    assert_int_equal(sender_new(&limits, &s), 0);
+    assert_int_equal(exchange(s, true, true), SEND_ANSWERED);
+    assert_int_equal(exchange(s, true, true), SEND_ANSWERED);
+    assert_int_equal(x.server.connections, 1); /* the pool works */
+    assert_int_equal(exchange(s, false, true), SEND_NOT_SENT);
+    assert_true(seen.address_refused);
+    assert_int_equal(exchange(s, true, false), SEND_NOT_SENT); /* plain http */
+    assert_int_equal(x.server.requests, 2);
+    sender_free(s);
+}
+
 /* --- large answers ---------------------------------------------------------------------------- */
 
 static void large_answer_is_counted_when_it_may_not_stream(void **state)
@@ -280,7 +331,8 @@ static void stream_without_reader_ends(void **state)
     assert_int_equal(keeper_execute(x.kc, &y.o), 0);
     close(wait_stream());
     x.stream = -1;
-    assert_ended(next_result(&x), RESULT_UNKNOWN, 0); /* a read nobody wants is not heard to its end */
+    assert_ended(next_result(&x), RESULT_UNKNOWN,
+                 0); /* a read nobody wants is not heard to its end */
     order_free(&y);
     order_make(&x, &y, "POST", "/write/big", 1);
     y.o.may_stream = true;
@@ -336,8 +388,12 @@ static void calls_over_the_limit_wait(void **state)
 
 static struct delivered deliver(const char *url, struct str agent)
 {
-    const struct deliver_order o = {.id = STR("dlv_1"), .workspace = STR("default"), .agent = agent, .url = str_c(url),
-                                    .webhook_id = STR("act_1.1.succeeded"), .body = STR("{\"type\":\"action.ended\"}"),
+    const struct deliver_order o = {.id = STR("dlv_1"),
+                                    .workspace = STR("default"),
+                                    .agent = agent,
+                                    .url = str_c(url),
+                                    .webhook_id = STR("act_1.1.succeeded"),
+                                    .body = STR("{\"type\":\"action.ended\"}"),
                                     .timestamp = 1614265330123};
     size_t had = x.n_delivered;
     assert_int_equal(keeper_deliver(x.kc, &o), 0);
@@ -386,6 +442,7 @@ int main(int argc, char **argv)
         CASE(silence_is_unknown),
         CASE(private_address_is_refused),
         CASE(metadata_address_is_refused_even_where_private_ones_are_allowed),
+        CASE(pooled_connection_is_judged_again),
         CASE(large_answer_is_counted_when_it_may_not_stream),
         CASE(large_answer_streams),
         CASE(stream_without_reader_ends),

@@ -31,8 +31,8 @@ static int teardown(void **state)
 static int login(struct fake *k, const char *email, const char *password, struct session_made *ret)
 {
     struct fail f = {0};
-    return session_login(k->app.sessions, k->life.roster, STR("default"), str_c(email), str_c(password),
-                         STR("192.0.2.1"), ret, &f);
+    return session_login(k->app.sessions, k->life.roster, STR("default"), str_c(email),
+                         str_c(password), STR("192.0.2.1"), ret, &f);
 }
 
 /* Finds into k->x, whose memory the texts live in. */
@@ -90,7 +90,8 @@ static void a_wrong_one_does_not(void **state)
     struct session_made made;
     assert_int_equal(login(k, "bob@a.example", "correct horse batterz", &made), ERR_LOGIN_REQUIRED);
     assert_int_equal(login(k, "nobody@a.example", RIGHT, &made), ERR_LOGIN_REQUIRED);
-    assert_int_equal(login(k, "ada@a.example", "", &made), ERR_LOGIN_REQUIRED); /* has no password */
+    assert_int_equal(login(k, "ada@a.example", "", &made),
+                     ERR_LOGIN_REQUIRED); /* has no password */
     assert_int_equal(events(k, AUDIT_LOGIN_REFUSED), 3);
     assert_int_equal(events(k, AUDIT_LOGIN_SUCCEEDED), 0);
 }
@@ -119,16 +120,17 @@ static int forge_tx(struct store_tx *tx, void *arg)
     const struct forged *g = arg;
     char token_hash[HASH_TEXT];
     hash_text(token_hash, str_c(g->token));
-    return STORE_EXEC(tx, Q_API_SESSION_ADD, NULL, V_C("default"), V_C(g->id), V_C(token_hash), V_C(g->person),
-                      V_C("csf_forged"), V_INT(g->at), V_C(g->mac));
+    return STORE_EXEC(tx, Q_API_SESSION_ADD, NULL, V_C("default"), V_C(g->id), V_C(token_hash),
+                      V_C(g->person), V_C("csf_forged"), V_INT(g->at), V_C(g->mac));
 }
 
-static void forged_mac(struct fake *k, const struct forged *g, const unsigned char *key, char out[MAC_TEXT])
+static void forged_mac(struct fake *k, const struct forged *g, const unsigned char *key,
+                       char out[MAC_TEXT])
 {
     char token_hash[HASH_TEXT], at[24];
     hash_text(token_hash, str_c(g->token));
     (void)snprintf(at, sizeof at, "%lld", (long long)g->at);
-    const struct str p[] = {STR("default"),   str_c(g->id), str_c(token_hash), str_c(g->person),
+    const struct str p[] = {STR("default"),    str_c(g->id), str_c(token_hash), str_c(g->person),
                             STR("csf_forged"), str_c(at),    str_c(at)};
     (void)k;
     mac_text(key, 7, "session", p, 7, out);
@@ -139,17 +141,20 @@ static void a_row_made_by_sql_is_nobody(void **state)
     struct fake *k = *state;
     unsigned char other[KEY_BYTES] = {1};
     char mac[MAC_TEXT];
-    struct forged g = {.id = "ses_forged", .token = "css_mine", .person = k->bob, .mac = mac, .at = FAKE_NOW};
+    struct forged g = {
+        .id = "ses_forged", .token = "css_mine", .person = k->bob, .mac = mac, .at = FAKE_NOW};
     forged_mac(k, &g, other, mac);
     assert_int_equal(store_tx(k->life.store, forge_tx, &g), 0);
     assert_int_equal(find(k, "css_mine"), ERR_LOGIN_REQUIRED);
     /* the same row under the right key is somebody: it is the MAC alone that decided */
-    struct forged h = {.id = "ses_right", .token = "css_right", .person = k->bob, .mac = mac, .at = FAKE_NOW};
+    struct forged h = {
+        .id = "ses_right", .token = "css_right", .person = k->bob, .mac = mac, .at = FAKE_NOW};
     forged_mac(k, &h, k->life.mac_key, mac);
     assert_int_equal(store_tx(k->life.store, forge_tx, &h), 0);
     assert_int_equal(find(k, "css_right"), 0);
     /* and that MAC on a row of another person is nobody again */
-    struct forged o = {.id = "ses_other", .token = "css_other", .person = k->bob, .mac = mac, .at = FAKE_NOW};
+    struct forged o = {
+        .id = "ses_other", .token = "css_other", .person = k->bob, .mac = mac, .at = FAKE_NOW};
     forged_mac(k, &o, k->life.mac_key, mac);
     o.person = k->ada;
     assert_int_equal(store_tx(k->life.store, forge_tx, &o), 0);
@@ -223,7 +228,9 @@ static void a_disabled_person_is_nobody(void **state)
     assert_int_equal(login(k, "bob@a.example", RIGHT, &made), 0);
     json_t *doc = json_deep_copy(roster_doc(k->life.roster));
     json_object_set_new(json_array_get(json_object_get(doc, "people"), 1), "enabled", json_false());
-    assert_int_equal(life_roster_change(&k->life, doc, STR("default"), STR("console"), "t", NULL, NULL, NULL), 0);
+    assert_int_equal(
+        life_roster_change(&k->life, doc, STR("default"), STR("console"), "t", NULL, NULL, NULL),
+        0);
     json_decref(doc);
     assert_int_equal(find(k, made.token), ERR_LOGIN_REQUIRED);
     assert_int_equal(login(k, "bob@a.example", RIGHT, &made), ERR_LOGIN_REQUIRED);
@@ -251,8 +258,8 @@ static void failures_are_throttled_per_address(void **state)
     assert_int_equal(login(k, "b@a.example", "wrong wrong wrong", &made), ERR_LOGIN_REQUIRED);
     assert_int_equal(login(k, "c@a.example", "wrong wrong wrong", &made), ERR_LOGIN_REQUIRED);
     assert_int_equal(login(k, "bob@a.example", RIGHT, &made), ERR_LOGIN_THROTTLED);
-    assert_int_equal(session_login(k->app.sessions, k->life.roster, STR("default"), STR("bob@a.example"), STR(RIGHT),
-                                   STR("192.0.2.2"), &made, &f),
+    assert_int_equal(session_login(k->app.sessions, k->life.roster, STR("default"),
+                                   STR("bob@a.example"), STR(RIGHT), STR("192.0.2.2"), &made, &f),
                      0);
 }
 

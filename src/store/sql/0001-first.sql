@@ -58,6 +58,7 @@ CREATE TABLE action (
     decide_by INTEGER,
     execute_by INTEGER,
     decided_at INTEGER,
+    approvers TEXT,
     ended_at INTEGER,
     told_at INTEGER,
     executed_payload_hash TEXT,
