@@ -59,7 +59,7 @@ check: deps-check ## format, lint, cppcheck, clang build, fuzzing for 60 s each,
 	@tools/lint.py
 	@$(MAKE) -j$(JOBS) CC=clang build
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,portability \
-	    --suppressions-list=tools/cppcheck.txt -j$(JOBS) -Isrc src sandbox tools
+	    --suppressions-list=tools/cppcheck.txt --library=tools/cppcheck.cfg -j$(JOBS) -Isrc src sandbox tools
 	@$(MAKE) -j$(JOBS) CC=clang VARIANT=test build unit-build
 	@tests/run.sh unit build/test-clang
 	@$(MAKE) fuzz SECONDS=60

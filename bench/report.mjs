@@ -73,7 +73,8 @@ function pending() {
 function memories() {
   for (const part of ['gate', 'keeper']) {
     const all = [...memory.values()].map((m) => m[`${part}_kib`] / 1024);
-    row(`${part}, anonymous memory at the end`, all.at(-1), `${number(all.at(-1))} MiB`, 'under 100 MB', all.map((m) => number(m)).join(' -> '));
+    const most = Math.max(...all);
+    row(`${part}, most anonymous memory seen`, most, `${number(most)} MiB`, 'under 100 MB', all.map((m) => number(m)).join(' -> '));
   }
 }
 
@@ -99,6 +100,7 @@ function machine() {
     kernel: `${os.type()} ${os.release()}`, load_average: os.loadavg(), commit: git('describe', '--always', '--dirty') };
 }
 
+const errors = [...runs.values()].reduce((n, r) => n + r.errors, 0);
 const cycles = checkEffects();
 durable();
 passingOn();
@@ -113,7 +115,7 @@ const widths = ['what', 'shown', 'goal'].map((k) => Math.max(...rows.map((r) => 
 console.log(`${where.cores} cores (${where.cpu}), ${where.memory_mib} MiB, ${where.kernel}, load ${where.load_average[0].toFixed(1)}, commit ${where.commit}\n`);
 console.log(`${'what'.padEnd(widths[0])}  ${'figure'.padStart(widths[1])}  ${'goal'.padEnd(widths[2])}  made of`);
 for (const r of rows) console.log(`${r.what.padEnd(widths[0])}  ${r.shown.padStart(widths[1])}  ${r.goal.padEnd(widths[2])}  ${r.from}`.trimEnd());
-console.log(`\nfdatasync alone: p50 ${ms(run('fdatasync').p50_ms)}, p99 ${ms(run('fdatasync').p99_ms)}; ${number(cycles, 0)} cycles made exactly as many effects; no errors`);
+console.log(`\nfdatasync alone: p50 ${ms(run('fdatasync').p50_ms)}, p99 ${ms(run('fdatasync').p99_ms)}; ${number(cycles, 0)} cycles made exactly as many effects; ${errors} wrong answers`);
 const silent = [...runs.values()].filter((r) => r.longest_silence_ms > 1000);
 for (const r of silent) console.log(`nothing ended for ${ms(r.longest_silence_ms)} in ${r.label}`);
 console.log(`all figures: ${resultFile}`);

@@ -20,6 +20,7 @@ chmod 755 "$scratch" # keeper may run under an account of its own
 config=$scratch/c/countersign.yaml lines=$scratch/lines
 cs=$bin/countersign
 pids=()
+failed=() # scenarios with wrong answers: the rest is still measured, the run fails
 
 end_all() {
     local pid
@@ -136,11 +137,13 @@ note() {
 
 # load SCENARIO CLIENTS [MORE...]: runs it and keeps its line, with a label of its own
 load() {
-    local label=$1 scenario=$2 clients=$3 line
+    local label=$1 scenario=$2 clients=$3 line command
     shift 3
+    command="load $scenario --clients $clients --seconds $seconds ${*//$agent/KEY}"
     printf '  %s\n' "$label" >&2
-    line=$("$tools/load" "$scenario" --clients "$clients" --seconds "$seconds" "$@") || die "$label: $line"
-    echo "{\"label\":\"$label\",\"command\":\"load $scenario --clients $clients --seconds $seconds\",${line#\{}" >>"$lines"
+    line=$("$tools/load" "$scenario" --clients "$clients" --seconds "$seconds" "$@") || failed+=("$label")
+    [ -n "$line" ] || die "$label gave no figures"
+    echo "{\"label\":\"$label\",\"command\":\"$command\",${line#\{}" >>"$lines"
 }
 
 reference() {
@@ -202,6 +205,7 @@ main() {
     note end
     kill -0 "$server" 2>/dev/null || die "the server has ended"
     node bench/report.mjs "$lines" "$out/result.json"
+    [ ${#failed[@]} -eq 0 ] || die "wrong answers in: ${failed[*]}"
 }
 
 main

@@ -48,7 +48,7 @@ async function main() {
   if (authorization.decision !== 'approved') throw new Error(`Plaid's decision is ${authorization.decision}`);
 
   const { transfer } = await decided('transfer', (options) => plaid.transferCreate({
-    account_id: account.account_id, authorization_id: authorization.id, description: 'Invoice 22',
+    account_id: account.account_id, authorization_id: authorization.id, amount: '500.00', description: 'Invoice 22',
   }, options));
   say('transfer', `Plaid answers: ${transfer.status}, ${money(transfer.amount)} to ${transfer.user.legal_name}, ${transfer.id}`);
 }

@@ -52,9 +52,25 @@ function Votes({ votes }) {
   </section>`;
 }
 
+const HAPPENED = {
+  'action.proposed': 'Proposed', 'action.held': 'Held for people to decide', 'action.denied': 'Denied by policy',
+  'action.revised': 'Changed: a new revision', 'vote.cast': 'Voted', 'vote.refused': 'A vote was refused',
+  'action.approved': 'Approved: enough votes', 'action.rejected': 'Rejected', 'action.expired': 'Expired: the time ran out',
+  'action.cancelled': 'Cancelled', 'action.sending': 'About to be sent', 'action.blocked': 'Blocked',
+  'action.ended': 'Ended', 'action.unknown': 'The answer was lost', 'action.reconciled': 'A person said how it ended',
+  'action.delivered': 'The agent was told',
+};
+
+// The server's text may end in ": outcome"; that part is kept.
+function happened({ type, text }) {
+  if (!Object.hasOwn(HAPPENED, type)) return text;
+  const [, detail] = /: ([^:]*)$/.exec(text) || [];
+  return detail ? `${HAPPENED[type]}: ${detail}` : HAPPENED[type];
+}
+
 const Timeline = ({ events }) => html`<section class="card" aria-labelledby="timeline-title"><h2 id="timeline-title">Timeline</h2>
   <ol class="timeline">${events.map((event) => html`<li key=${event.seq}><${When} at=${event.at} />
-    <div><${Text} value=${event.text} />${event.who ? html` <span class="quiet">(<${Text} value=${person(event.who)} />)</span>` : ''}</div></li>`)}</ol>
+    <div><${Text} value=${happened(event)} />${event.who ? html` <span class="quiet">(<${Text} value=${person(event.who)} />)</span>` : ''}</div></li>`)}</ol>
 </section>`;
 
 function Result({ result }) {

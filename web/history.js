@@ -2,7 +2,7 @@
 // the address, so that going back comes back to it.
 import { getPages } from './api.js';
 import { calm, useLive } from './live.js';
-import { Endpoint, Loading, More, Proposer, Stake, Status, When } from './parts.js';
+import { Endpoint, Loading, More, Proposer, Stake, stakeKnown, Status, When } from './parts.js';
 import { go, html, route, useCell, useLoad } from './state.js';
 import { useEffect, useMemo, useState } from './vendor-hooks.js';
 
@@ -24,7 +24,7 @@ function Search({ query }) {
 const Row = ({ action }) => html`<li class="card row">
   <div class="row-main">
     <a href=${`#/actions/${action.id}`} data-row><${Endpoint} action=${action} /></a>
-    <div><${Stake} action=${action} /></div>
+    ${stakeKnown(action) && html`<div><${Stake} action=${action} /></div>`}
     <div class="quiet"><${Proposer} action=${action} /></div>
   </div>
   <div class="row-side"><${Status} status=${action.status} />

@@ -2,7 +2,7 @@
 // everything open in the workspace. Nothing can be decided here; a row only opens its action.
 import { getPages } from './api.js';
 import { calm, useLive } from './live.js';
-import { Countdown, Endpoint, given, Loading, moneyWords, More, Proposer, Stake, Status, Tier } from './parts.js';
+import { Countdown, Endpoint, given, Loading, moneyWords, More, Proposer, Stake, stakeKnown, Status, Tier } from './parts.js';
 import { html, route, useCell, useLoad, waiting } from './state.js';
 import { Text } from './text.js';
 import { useEffect, useMemo } from './vendor-hooks.js';
@@ -19,7 +19,8 @@ function Row({ action }) {
   return html`<li class="card row">
     <div class="row-main">
       <a href=${href} data-row onClick=${() => { opened = href; }}>
-        ${!moneyWords(action.impact) && html`<b><${Text} value=${action.operation} />: </b>`}<${Stake} action=${action} /></a>
+        ${!moneyWords(action.impact) && html`<b><${Text} value=${action.operation} />: </b>`}${stakeKnown(action)
+          ? html`<${Stake} action=${action} />` : html`<code>${action.method} <${Text} value=${action.path} /></code>`}</a>
       <div><${Endpoint} action=${action} />, <${Proposer} action=${action} /></div>
       ${cannot && html`<div class="quiet">You cannot approve this: <${Text} value=${action.can.why} /></div>`}
     </div>

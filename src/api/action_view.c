@@ -112,7 +112,10 @@ static int64_t given_now(struct app *app, const struct sight *s)
 
 int view_base(struct app *app, const struct sight *s, json_t **ret)
 {
-    return base(app, s->roster, &s->act, given_now(app, s), ret);
+    int r = base(app, s->roster, &s->act, given_now(app, s), ret);
+    if (r == ERR_OK && json_object_set(*ret, "deliveries", s->deliveries) != 0)
+        r = ERR_NOMEM;
+    return r;
 }
 
 /* --- what is sealed --------------------------------------------------------------------------- */

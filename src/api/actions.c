@@ -93,7 +93,7 @@ static int answer_action(struct app *app, struct exchange *x, struct fail *f)
         return fail_set(f, r, "there is no such action");
     if (r != ERR_OK)
         return fail_set(f, r, "the action could not be read");
-    if (waiting_park(app, x, w, state_settled(state), answer_action)) {
+    if (waiting_park(app, x, w, state_settled(state), true, answer_action)) {
         json_decref(v);
         return ERR_OK;
     }

@@ -151,11 +151,12 @@ static int answer_proposal(struct app *app, struct exchange *x, struct fail *f)
     const struct waiting *w = x->memo;
     json_t *v = NULL;
     enum state state = STATE_NEW;
+    bool landed = waiting_landed(x);
     int r = view_for(app, &x->who, str_c(x->action_id), &v, &state);
     if (r != ERR_OK)
         return fail_set(f, r, "the action could not be read back");
     bool settled = state_settled(state);
-    if (waiting_park(app, x, w, settled, answer_proposal)) {
+    if (waiting_park(app, x, w, settled, landed, answer_proposal)) {
         json_decref(v);
         return ERR_OK;
     }

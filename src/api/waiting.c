@@ -8,9 +8,8 @@ bool waiting_landed(const struct exchange *x)
 }
 
 bool waiting_park(struct app *app, struct exchange *x, const struct waiting *w, bool settled,
-                  handler_fn *then)
+                  bool landed, handler_fn *then)
 {
-    bool landed = waiting_landed(x);
     int64_t until = landed ? w->until : w->flight_until;
     x->park.set = false;
     if ((settled && landed) || x->timed_out || app->stopping || env_mono(app->env) >= until)

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "http/dispatch.h"
 
-enum { CLIENTS = 16, SILENCE_S = 10, CHUNK = 64 << 10 };
+enum { CLIENTS = 16, BACKLOG = 128, SILENCE_S = 10, CHUNK = 64 << 10 };
 
 struct admin {
     struct app *app;
@@ -311,7 +311,7 @@ static int open_socket(struct admin *a, struct fail *f)
     a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     a->bell = eventfd(0, EFD_CLOEXEC);
     if (a->fd < 0 || a->bell < 0 || bind(a->fd, generic(&a->address), sizeof a->address) ||
-        chmod(a->address.sun_path, S_IRUSR | S_IWUSR) || listen(a->fd, CLIENTS))
+        chmod(a->address.sun_path, S_IRUSR | S_IWUSR) || listen(a->fd, BACKLOG))
         return fail_set(f, ERR_IO, "%s: %s", a->address.sun_path, strerror(errno));
     return 0;
 }

@@ -262,6 +262,13 @@ void keeper_client_free(struct keeper_client *kc)
     free(kc);
 }
 
+/* The place that `answer` looks for; the thread that waits takes it out again or is taken out. */
+static void enlist(struct keeper_client *kc, struct call *c)
+{
+    c->next = kc->calls;
+    kc->calls = c;
+}
+
 /* Says it and waits for the answer, which the caller frees. */
 static int call(struct keeper_client *kc, enum verb verb, struct buf *fields, struct frame *ret,
                 struct fail *f)
@@ -276,8 +283,7 @@ static int call(struct keeper_client *kc, enum verb verb, struct buf *fields, st
     if (r) {
         c.err = fail_set(f, r, "keeper cannot be asked");
     } else {
-        c.next = kc->calls;
-        kc->calls = &c;
+        enlist(kc, &c);
         while (!c.done && pthread_cond_timedwait(&kc->changed, &kc->lock, &until) != ETIMEDOUT)
             ;
     }

@@ -475,8 +475,6 @@ int record_result(struct life *l, struct keeper_result *r)
         err = life_work(l, once ? write_read : write_record, &rec->work);
     if (err == 0 || err == ERR_NOT_FOUND)
         keeper_ack(l->keeper, str_c(workspace), str_c(action), attempt);
-    if (err == 0)
-        jobs_poke(l);
     if (err == 0 && !repair && rec->action.state == STATE_BLOCKED)
         repair_start(l, str_c(workspace), str_c(action));
     judged_free(&rec->judged);

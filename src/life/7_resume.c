@@ -194,7 +194,7 @@ struct deliver {
     struct action action;
     struct str event, webhook_id, state, url;
     int64_t made_at, tries;
-    bool give_up;
+    bool over; /* nothing to deliver any more */
     const struct delivered *outcome;
 };
 
@@ -228,29 +228,29 @@ static int64_t back_off(int64_t tries)
     return 1000 * (tries >= 1 && (size_t)tries <= n ? seconds[tries - 1] : 7200);
 }
 
-/* Before each try the next one is set, so that a crash in between loses nothing. */
+/* Before each try the next one is set, so that a crash in between loses nothing. What is older than
+ * 24 hours has one more try: gate may have been down all the while. */
 static int begin_try(struct store_tx *tx, void *arg)
 {
     struct deliver *d = arg;
-    d->give_up = false;
+    d->over = false;
     int r = load_delivery(tx, d);
     if (r == ERR_NOT_FOUND || (r == 0 && !str_eq_c(d->state, "waiting"))) {
-        d->give_up = true;
+        d->over = true;
         return job_drop(tx, d->workspace, JOB_DELIVER, d->id);
     }
     if (r != 0)
         return r;
     int64_t now = life_now(d->work.l);
+    bool last = now > d->made_at + GIVE_UP_AFTER;
     d->tries++;
-    d->give_up = now > d->made_at + GIVE_UP_AFTER;
     r = STORE_EXEC(tx, Q_DELIVERY_SET, NULL, V_TEXT(d->workspace), V_TEXT(d->id),
-                   V_C(d->give_up ? "failed" : "waiting"), V_INT(d->tries), V_NULL,
-                   d->give_up ? V_C("given up after 24 hours") : V_NULL, V_NULL);
+                   V_C(last ? "failed" : "waiting"), V_INT(d->tries), V_NULL,
+                   last ? V_C("given up after 24 hours") : V_NULL, V_NULL);
     if (r != 0)
         return r;
-    return d->give_up
-               ? job_drop(tx, d->workspace, JOB_DELIVER, d->id)
-               : job_set(tx, d->workspace, JOB_DELIVER, d->id, now + back_off(d->tries), d->tries);
+    return last ? job_drop(tx, d->workspace, JOB_DELIVER, d->id)
+                : job_set(tx, d->workspace, JOB_DELIVER, d->id, now + back_off(d->tries), d->tries);
 }
 
 static int make_body(struct life *l, const struct deliver *d, struct buf *out)
@@ -275,9 +275,9 @@ void resume_deliver(struct life *l, struct str workspace, struct str delivery)
     struct buf body;
     buf_init(&body, 4 << 20);
     int r = d->arena != NULL ? life_work(l, begin_try, &d->work) : ERR_NOMEM;
-    if (r == 0 && !d->give_up)
+    if (r == 0 && !d->over)
         r = make_body(l, d, &body);
-    if (r == 0 && !d->give_up) {
+    if (r == 0 && !d->over) {
         struct deliver_order o = {.id = delivery,
                                   .workspace = workspace,
                                   .agent = d->action.agent,
@@ -304,7 +304,7 @@ static int write_delivered(struct store_tx *tx, void *arg)
         return r == ERR_NOT_FOUND ? 0 : r;
     bool ok = o->status >= 200 && o->status < 300;
     r = STORE_EXEC(tx, Q_DELIVERY_SET, NULL, V_TEXT(d->workspace), V_TEXT(d->id),
-                   V_C(ok ? "delivered" : "waiting"), V_INT(d->tries), V_OPT_INT(o->status),
+                   ok ? V_C("delivered") : V_TEXT(d->state), V_INT(d->tries), V_OPT_INT(o->status),
                    V_OPT(str_c(o->detail)), ok ? V_INT(life_now(d->work.l)) : V_NULL);
     if (r == 0 && ok)
         r = job_drop(tx, d->workspace, JOB_DELIVER, d->id);
@@ -362,7 +362,7 @@ static int write_redeliver(struct store_tx *tx, void *arg)
     char id[64][ID_SIZE];
     size_t n = 0;
     struct store_rows *rows = NULL;
-    int r = STORE_SELECT(tx, Q_DELIVERY_FAILED, &rows, V_TEXT(d->workspace), V_TEXT(d->action));
+    int r = STORE_SELECT(tx, Q_DELIVERY_OPEN, &rows, V_TEXT(d->workspace), V_TEXT(d->action));
     while (r == 0 && n < 64 && (r = store_next(rows)) == 0)
         if (str_copy(id[n], ID_SIZE, store_text(rows, 0)))
             n++;

@@ -146,7 +146,7 @@ bool life_frozen(struct life *l, struct str workspace, struct str agent, struct 
                  struct str operation);
 /* A session was ended by somebody else than its person's own sign-out. */
 CS_CHECK int life_revoke_session(struct life *l, struct str workspace, struct str session);
-/* Puts an action's failed webhook deliveries back to work. */
+/* Puts an action's webhook deliveries that have not arrived back to work, now. */
 CS_CHECK int life_redeliver(struct life *l, struct str workspace, struct str action,
                             struct fail *f);
 

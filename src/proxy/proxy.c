@@ -51,12 +51,12 @@ static struct waiting waiting_for(const struct call_memo *m, int tier, enum stat
 }
 
 static int answer_by_state(struct app *app, struct exchange *x, const struct connector *c,
-                           const struct action *a, handler_fn *then, struct fail *f)
+                           const struct action *a, bool landed, handler_fn *then, struct fail *f)
 {
     const struct call_memo *m = x->memo;
     const struct waiting w = waiting_for(m, a->tier, a->state);
     bool settled = state_settled(a->state);
-    if (waiting_park(app, x, &w, settled, then))
+    if (waiting_park(app, x, &w, settled, landed, then))
         return ERR_OK;
     if (m->async && !settled)
         return answer_async(app, x, f);
@@ -67,10 +67,10 @@ static int answer_by_state(struct app *app, struct exchange *x, const struct con
 /* A read that is written down with its answer has no row before it: then nothing is known, and
  * nothing had an effect. */
 static int answer_without_row(struct app *app, struct exchange *x, const struct connector *c,
-                              handler_fn *then)
+                              bool landed, handler_fn *then)
 {
     const struct waiting w = waiting_for(x->memo, 0, STATE_NEW);
-    if (!waiting_landed(x) && waiting_park(app, x, &w, false, then))
+    if (!landed && waiting_park(app, x, &w, false, landed, then))
         return ERR_OK;
     return proxy_error(x, c, 502, "UPSTREAM_UNREACHABLE", "The provider gave no answer in time.");
 }
@@ -79,11 +79,12 @@ static int answer_with(struct app *app, struct exchange *x, const struct connect
                        handler_fn *then, struct fail *f)
 {
     struct sight s = {0};
+    bool landed = waiting_landed(x);
     int r = sight_read(app, x->who.workspace, str_c(x->action_id), false, &s);
     if (r == ERR_OK)
-        r = answer_by_state(app, x, c, &s.act, then, f);
+        r = answer_by_state(app, x, c, &s.act, landed, then, f);
     else if (r == ERR_NOT_FOUND && x->flight != NULL)
-        r = answer_without_row(app, x, c, then);
+        r = answer_without_row(app, x, c, landed, then);
     sight_free(&s);
     return r;
 }

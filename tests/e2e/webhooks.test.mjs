@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import http from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
-import { MINUTE, authorization, expect, listContacts, request, sendEmail, sleep, startReceiver, startServer, unique, until } from './harness.mjs';
+import { HOUR, MINUTE, authorization, expect, listContacts, request, sendEmail, sleep, startReceiver, startServer, unique, until } from './harness.mjs';
 
 let s;
 let receiver;
@@ -118,12 +118,19 @@ test('refused with 500, tried again, the same webhook-id', async () => {
   await until(async () => (await s.audit(`&action=${a.id}&type=action.delivered`)).length > 0, 'action.delivered in the audit log');
 });
 
-test('a person sends it again', async () => {
+test('after 24 hours in vain it stops; a person sends it again', async () => {
   receiver.answer(500);
   const resume = target();
   const a = await propose({ ...sendEmail(), resume });
   await decide(a, 'reject');
-  await until(() => { s.clock(s.offset + MINUTE); return at(resume).length >= 6; }, 'six tries, so that the next is far off');
+  await arrived(resume, 1);
+  s.clock(s.offset + 25 * HOUR);
+  await arrived(resume, 2); // the last try
+  await sleep(300);
+  const tries = at(resume).length;
+  s.clock(s.offset + 25 * HOUR);
+  await sleep(1500);
+  assert.equal(at(resume).length, tries, 'nothing more by itself');
   receiver.answer(204);
   alice = await s.login('alice');
   expect(await alice.post(`/v1/actions/${a.id}/redeliver`, {}), 200);

@@ -99,6 +99,12 @@ static void make_order(void)
     buf_free(&box);
 }
 
+static void clean_up(void)
+{
+    (void)unlinkat(dirfd_, "journal", 0);
+    (void)rmdir(dir);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
@@ -114,6 +120,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     wire_text(&hello, str_c(policy_digest(rules->policy)));
     wire_text(&hello, str_c(connectors_digest(rules->connectors)));
     make_order();
+    atexit(clean_up);
     CS_ASSERT(mkdtemp(dir) != NULL && (dirfd_ = open(dir, O_RDONLY | O_DIRECTORY)) >= 0);
     return 0;
 }
@@ -149,6 +156,8 @@ static void talk_begin(struct talk *t)
     env.random = fixed_random;
     CS_ASSERT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair) == 0);
     *t = (struct talk){.k = {.cfg = &cfg,
+                             .files = cfg,
+                             .files_fd = {-1, -1},
                              .env = &env_system,
                              .rules = rules_ref(rules),
                              .control_fd = -1,

@@ -127,25 +127,25 @@ static void parking_looks_at_the_clock(void **state)
     struct exchange *x = nobody(state);
     struct waiting w = {.flight_until = k->life.mono + 50, .until = k->life.mono + 10};
     id_new(&k->env, "act", x->action_id);
-    assert_true(waiting_park(&k->app, x, &w, false, never));
+    assert_true(waiting_park(&k->app, x, &w, false, waiting_landed(x), never));
     assert_int_equal(x->park.until, w.until);
-    assert_false(waiting_park(&k->app, x, &w, true, never)); /* settled */
+    assert_false(waiting_park(&k->app, x, &w, true, waiting_landed(x), never)); /* settled */
     assert_false(x->park.set);
     struct flight fl = {.fd = -1};
     x->flight = &fl;
-    assert_true(
-        waiting_park(&k->app, x, &w, true, never)); /* settled, but our own answer is to come */
+    assert_true(waiting_park(&k->app, x, &w, true, waiting_landed(x),
+                             never)); /* settled, but our own answer is to come */
     assert_int_equal(x->park.until, w.flight_until);
     fl.landed = true;
-    assert_false(waiting_park(&k->app, x, &w, true, never));
+    assert_false(waiting_park(&k->app, x, &w, true, waiting_landed(x), never));
     k->app.stopping = true;
-    assert_false(waiting_park(&k->app, x, &w, false, never));
+    assert_false(waiting_park(&k->app, x, &w, false, waiting_landed(x), never));
     k->app.stopping = false;
     x->timed_out = true;
-    assert_false(waiting_park(&k->app, x, &w, false, never));
+    assert_false(waiting_park(&k->app, x, &w, false, waiting_landed(x), never));
     x->timed_out = false;
     k->life.mono += 10;
-    assert_false(waiting_park(&k->app, x, &w, false, never));
+    assert_false(waiting_park(&k->app, x, &w, false, waiting_landed(x), never));
 }
 
 int main(void)
