@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include "base/yaml.h"
 
+#define METRICS_DEFAULT "127.0.0.1:9480"
+
 struct config {
     const char *listen, *public_url, *data_dir, *store, *kek_file, *payload_key_file, *policy,
         *connectors_dir, *metrics_listen, *user, *log_level;

@@ -486,6 +486,11 @@ static int start_metrics(struct server *s, struct fail *f)
     if (address.n == 0 || str_ends(address, STR(":0")))
         return 0;
     int r = listen_on(address, &s->metrics_fd, &port, f);
+    if (r && str_eq_c(address, METRICS_DEFAULT)) {
+        /* Nobody asked for this very address: another Countersign on this machine may have it. */
+        log_event(LOG_WARN, "metrics.not_served", KV_S("address", address));
+        return 0;
+    }
     if (r)
         return r;
     s->metrics =

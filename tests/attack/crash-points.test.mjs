@@ -86,7 +86,7 @@ const STORIES = {
   settle_succeeded: { prepare: unknown, act: settle('succeeded'), ends: ['succeeded'] },
   settle_failed: { prepare: async () => { await s.sandbox.rule({ path: '/crm/emails', mode: 'drop_before' }); const a = await w.mail(); await approve(a); await s.settled(a.id, 'unknown'); return a; }, act: settle('failed'), ends: ['failed'] },
   cancel_approved: { prepare: approvedButFrozen, act: cancel, ends: ['cancelled'] },
-  stricter: { prepare: async () => { const a = await approvedButFrozen(); stricterPolicy(true); return a; }, act: (a) => release(a.frozen), ends: ['pending'], lasting: true, tidy: async () => { stricterPolicy(false); await s.restart(); } },
+  stricter: { prepare: async () => { const a = await approvedButFrozen(); stricterPolicy(true); return a; }, act: async (a) => { await release(a.frozen); await later(31_000)(); }, ends: ['pending'], lasting: true, tidy: async () => { stricterPolicy(false); await s.restart(); } },
   expire_approved: { prepare: approvedButFrozen, act: later(5 * HOUR), ends: ['expired'] },
   expire_pending: { prepare: () => w.mail(), act: later(5 * HOUR), ends: ['expired'] },
   expire_blocked: { prepare: blocked, act: later(25 * HOUR), ends: ['expired'], tidy: () => w.signIn() },
