@@ -7,8 +7,6 @@
 #include "connector/url.h"
 #include "proxy/proxy.h"
 
-enum { KEY_MAX = 256 }; /* longer texts are no key of ours and are not worth hashing */
-
 /* --- who -------------------------------------------------------------------------------------- */
 static int find_agent(struct principal *who, struct str key, struct fail *f)
 {
@@ -53,7 +51,7 @@ static bool bearer(const struct exchange *x, struct str *ret)
 
 static int identify_bearer(struct principal *who, struct str text, struct fail *f)
 {
-    for (size_t i = 0; text.n <= KEY_MAX && i < sizeof bearer_kind / sizeof bearer_kind[0]; i++)
+    for (size_t i = 0; i < sizeof bearer_kind / sizeof bearer_kind[0]; i++)
         if (str_starts(text, str_c(bearer_kind[i].prefix)))
             return bearer_kind[i].find(who, text, f);
     return fail_set(f, ERR_UNAUTHENTICATED, "the bearer token is not one of Countersign's");
@@ -89,8 +87,8 @@ static int identify_cookie(struct app *app, struct exchange *x, struct fail *f)
     exchange_headers(x, cookie_pairs, &k);
     if (k.n == 0)
         return 0;
-    if (k.n > 1 || k.value.n > KEY_MAX || session_find(app->sessions, x->arena, k.value, &x->who) ||
-        !x->who.person || !x->who.person->enabled) {
+    if (k.n > 1 || session_find(app->sessions, x->arena, k.value, &x->who) || !x->who.person ||
+        !x->who.person->enabled) {
         x->who = (struct principal){.roster = x->who.roster};
         return fail_set(f, ERR_LOGIN_REQUIRED, "the session has ended; please sign in");
     }

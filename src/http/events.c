@@ -423,7 +423,7 @@ static bool told_later(struct pending *const *batch, size_t i, size_t n)
 static void render_run(struct job *j)
 {
     struct events *e = (struct events *)((char *)j - offsetof(struct events, job));
-    struct pending *batch[BATCH];
+    struct pending *batch[BATCH] = {0};
     size_t n = take_batch(e, batch);
     for (size_t i = 0; i < n; i++)
         if (!told_later(batch, i, n))

@@ -37,6 +37,7 @@ struct keeper_client {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a call is done, or the socket has gone */
     int fd, wake;           /* only the thread closes fd */
+    bool stopped;           /* keeper_client_stop was called */
     bool stop;
     uint64_t last_id;
     struct call *calls;
@@ -243,15 +244,22 @@ int keeper_client_new(const struct keeper_events *ev, struct keeper_client **ret
     return 0;
 }
 
+void keeper_client_stop(struct keeper_client *kc)
+{
+    pthread_mutex_lock(&kc->lock);
+    bool runs = !kc->stop;
+    kc->stop = true;
+    wake(kc);
+    pthread_mutex_unlock(&kc->lock);
+    if (runs)
+        pthread_join(kc->thread, NULL);
+}
+
 void keeper_client_free(struct keeper_client *kc)
 {
     if (!kc)
         return;
-    pthread_mutex_lock(&kc->lock);
-    kc->stop = true;
-    wake(kc);
-    pthread_mutex_unlock(&kc->lock);
-    pthread_join(kc->thread, NULL);
+    keeper_client_stop(kc);
     while (kc->first)
         queue_drop(kc);
     if (kc->fd >= 0)

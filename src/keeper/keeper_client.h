@@ -24,7 +24,9 @@ struct keeper_events {
 };
 
 CS_CHECK int keeper_client_new(const struct keeper_events *ev, struct keeper_client **ret);
-void keeper_client_free(struct keeper_client *kc); /* stops its thread */
+/* Ends the results thread: no event comes after it. What is still said to keeper is dropped. */
+void keeper_client_stop(struct keeper_client *kc);
+void keeper_client_free(struct keeper_client *kc); /* NULL is fine; stops it first */
 /* Takes a connected socket (owned), says HELLO, fills *who. Called at start and after on_lost.
  * ERR_CONFLICT when keeper's policy or connectors are not those of the digests given. */
 CS_CHECK int keeper_client_bind(struct keeper_client *kc, int fd, const char *policy_digest,

@@ -166,6 +166,11 @@ void sweep_approved(struct life *l)
     sweep(l, Q_ACTION_APPROVED, set_soon);
 }
 
+void hurry_approved(struct life *l)
+{
+    sweep(l, Q_ACTION_APPROVED, set_now);
+}
+
 void sweep_blocked(struct life *l)
 {
     sweep(l, Q_ACTION_BLOCKED, set_now);

@@ -213,7 +213,7 @@ int life_unfreeze(struct life *l, const struct person *p, struct str workspace, 
         tell_keeper(l, workspace, str_c(c.kind), str_c(c.target), false) != 0)
         log_event(LOG_ERROR, "life.release_not_heard", KV_S("freeze", id));
     if (r == 0)
-        sweep_approved(l);
+        hurry_approved(l);
     return r;
 }
 

@@ -191,6 +191,8 @@ CS_CHECK int resume_add(struct store_tx *tx, struct life *l, struct arena *ar, s
 /* 0_recover.c */
 CS_CHECK int recover(struct life *l, struct fail *f);
 void sweep_approved(struct life *l);
+/* The same when what stood in the way may be gone: now, whatever time their next attempt has. */
+void hurry_approved(struct life *l);
 /* Blocked actions are tried again at once (a connection got new secrets). */
 void sweep_blocked(struct life *l);
 

@@ -79,8 +79,10 @@ void life_free(struct life *l)
         return;
     l->stopping = true;
     jobs_stop(l);
-    keeper_client_free(l->keeper); /* no more results after this */
-    recorder_stop(l);
+    if (l->keeper != NULL)
+        keeper_client_stop(l->keeper); /* no more results after this */
+    recorder_stop(l);                  /* which still tells keeper what it has written down */
+    keeper_client_free(l->keeper);
     for (size_t i = 0; i < FLIGHT_BUCKETS; i++)
         while (l->flights.bucket[i] != NULL)
             flight_land(l, l->flights.bucket[i]);
@@ -293,7 +295,7 @@ int life_reload(struct life *l, struct complaints *c, struct fail *f)
     l->rules = fresh;
     pthread_mutex_unlock(&l->lock);
     rules_unref(old);
-    sweep_approved(l);
+    hurry_approved(l);
     return 0;
 }
 
@@ -364,7 +366,7 @@ int life_roster_change(struct life *l, json_t *doc, struct str workspace, struct
         swap_roster(l, fresh);
     pthread_mutex_unlock(&l->roster_change);
     if (r == 0) {
-        sweep_approved(l);
+        hurry_approved(l);
         sweep_blocked(l);
     }
     return r;
@@ -457,7 +459,7 @@ int life_bind(struct life *l, int fd, struct fail *f)
     r = jobs_start(l);
     if (r == 0) {
         l->ready = true;
-        sweep_approved(l);
+        hurry_approved(l);
     }
     return r;
 }

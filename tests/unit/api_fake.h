@@ -595,7 +595,7 @@ static int fake_insert(struct store_tx *tx, void *arg)
         V_OPT(a->provider_request_id), V_OPT(a->rejected_by), V_OPT(a->rejection_reason),
         V_OPT(a->rejection_option), V_OPT(a->reauth_reason), V_OPT(a->reauth_url),
         V_OPT_INT(a->reauth_expires_at), V_INT(a->given), V_INT(a->changed_seq), V_INT(a->epoch),
-        V_OPT(str_c(state_outcome(a->state))), V_BLOB(buf_view(&w->request)),
+        V_OPT(a->approvers), V_OPT(str_c(state_outcome(a->state))), V_BLOB(buf_view(&w->request)),
         w->extra.n > 0 ? V_BLOB(buf_view(&w->extra)) : V_NULL,
         w->result.n > 0 ? V_BLOB(buf_view(&w->result)) : V_NULL);
 }
