@@ -32,8 +32,8 @@ export async function startCrasher(options = {}) {
       return world.keep(await s.agent.propose(transfer(id)), () => s.sandbox.effect(`transfer:${id}`));
     },
 
-    keep(answer, effects) {
-      const a = { ...expect(answer, 202).body, effects };
+    keep(answer, effects, agent = s.agent) {
+      const a = { ...expect(answer, 202).body, effects, agent };
       world.proposed.push(a);
       return a;
     },
@@ -44,7 +44,7 @@ export async function startCrasher(options = {}) {
       return answer;
     },
 
-    look: async (a) => expect(await s.agent.get(`/v1/actions/${a.id}`), 200).body,
+    look: async (a) => expect(await (a.agent ?? s.agent).get(`/v1/actions/${a.id}`), 200).body,
 
     // Until it stands still, time being moved on so that what is tried again later is tried now.
     async still(a, wanted) {
@@ -64,7 +64,7 @@ export async function startCrasher(options = {}) {
       const { status } = await world.look(a);
       const effects = await a.effects();
       assert.ok(effects <= 1, `${a.id} is ${status} and had ${effects} effects`);
-      if (status === 'succeeded') assert.equal(effects, 1, `${a.id} succeeded`);
+      if (status === 'succeeded') assert.equal(effects, 1, `${a.id} ${a.operation} succeeded`);
       else if (status !== 'unknown' && status !== 'sending') assert.equal(effects, 0, `${a.id} is ${status}`);
     },
 
