@@ -11,12 +11,16 @@ static json_t *can(struct app *app, const struct sight *s, const struct principa
 {
     struct fail f = {.position = -1};
     int r = ERR_WRONG_PRINCIPAL;
-    if (who->who == WHO_PERSON)
-        r = life_may_vote(app->life, s->roster, &s->act, who->person, &f);
-    else
+    bool reject = false;
+    if (who->who == WHO_PERSON) {
+        const struct person *p = who->person;
+        reject = life_may_vote(app->life, s->roster, &s->act, p, VOTE_REJECT, NULL) == ERR_OK;
+        r = life_may_vote(app->life, s->roster, &s->act, p, VOTE_APPROVE, &f);
+    } else {
         (void)fail_set(&f, r, "only a signed-in person can decide");
+    }
     const char *why = f.detail[0] != '\0' ? f.detail : r != ERR_OK ? err_title(r) : "";
-    return json_pack("{s:b, s:b, s:o}", "approve", r == ERR_OK, "reject", r == ERR_OK, "why",
+    return json_pack("{s:b, s:b, s:o}", "approve", r == ERR_OK, "reject", reject, "why",
                      r == ERR_OK ? json_null() : json_string(why));
 }
 

@@ -101,7 +101,7 @@ static bool voted(const struct sight *s, const char *person)
 static bool waits_for(struct app *app, const struct sight *s, const struct person *p)
 {
     return p != NULL && !voted(s, p->id) &&
-           life_may_vote(app->life, s->roster, &s->act, p, NULL) == ERR_OK;
+           life_may_vote(app->life, s->roster, &s->act, p, VOTE_REJECT, NULL) == ERR_OK;
 }
 
 static int add_item(struct review *v, const struct place *p)

@@ -80,7 +80,7 @@ void life_count(struct life *l, const struct roster *r, const struct action *a,
  * ------------------------------------------------------------------------------ */
 
 int life_may_vote(struct life *l, const struct roster *r, const struct action *a,
-                  const struct person *p, struct fail *f)
+                  const struct person *p, enum vote_decision decision, struct fail *f)
 {
     if (a->state == STATE_EXPIRED || (a->state == STATE_PENDING && a->decide_by <= life_now(l)))
         return fail_set(f, ERR_EXPIRED, "the time to decide has run out");
@@ -96,7 +96,7 @@ int life_may_vote(struct life *l, const struct roster *r, const struct action *a
                         "you own the agent that proposed this; somebody else has to decide");
     if (err != 0)
         return fail_set(f, err, "policy does not name you among the approvers of this action");
-    if (!str_eq_c(a->evidence, "session"))
+    if (decision != VOTE_REJECT && !str_eq_c(a->evidence, "session"))
         return fail_set(f, ERR_STEP_UP_REQUIRED, "policy asks for %.*s evidence at this tier",
                         STR_FMT(a->evidence));
     return 0;
@@ -169,7 +169,7 @@ static int check_cast(struct cast *c)
     const struct ballot *b = c->b;
     const struct action *a = &c->action;
     struct fail why = {0};
-    int r = life_may_vote(c->work.l, b->roster, a, b->person, &why);
+    int r = life_may_vote(c->work.l, b->roster, a, b->person, b->decision, &why);
     if (r == ERR_ALREADY_DECIDED)
         return refuse_decided(b->roster, a, c->vote, c->n, c->fail);
     if (r == ERR_EXPIRED)
@@ -178,7 +178,7 @@ static int check_cast(struct cast *c)
         return fail_set(c->fail, ERR_STALE_REVISION,
                         "the action is now at revision %lld with another binding",
                         (long long)a->revision);
-    if (r == 0 && !str_eq(b->evidence, a->evidence))
+    if (r == 0 && b->decision != VOTE_REJECT && !str_eq(b->evidence, a->evidence))
         r = ERR_STEP_UP_REQUIRED;
     return r == 0 ? 0 : fail_set(c->fail, r, "%s", why.detail);
 }

@@ -123,9 +123,10 @@ struct ballot {
 };
 /* In the contract's order: ended, expired, stale, own action, not an approver, step-up. */
 CS_CHECK int life_vote(struct life *l, const struct ballot *b, struct fail *f);
-/* May this person vote on it now? ERR_OK, or the reason as life_vote would give it. */
+/* May this person decide so on it now? ERR_OK, or the reason as life_vote would give it. Refusing
+ * is the easy path: it never needs stronger proof than the session. */
 CS_CHECK int life_may_vote(struct life *l, const struct roster *r, const struct action *a,
-                           const struct person *p, struct fail *f);
+                           const struct person *p, enum vote_decision decision, struct fail *f);
 /* Which of the votes count just now, and what that amounts to. why[i] is NULL where vote i counts.
  */
 void life_count(struct life *l, const struct roster *r, const struct action *a,

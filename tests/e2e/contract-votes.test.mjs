@@ -123,6 +123,10 @@ test('last step-up-required, per RFC 9470', async () => {
   assert.match(answer.headers['www-authenticate'], /max_age="?300/);
   assert.deepEqual([answer.body.methods, answer.body.max_age], [['passkey', 'totp'], 300]);
   assert.equal((await status(a)).approvals.given, 0);
+  // To refuse is the easy path: it needs no stronger proof.
+  const seen = (await alice.get(`/v1/actions/${a.id}`)).body;
+  assert.deepEqual([seen.can.approve, seen.can.reject], [false, true]);
+  expect(await alice.vote(a, 'reject'), 200);
 });
 
 test('malformed votes', async () => {

@@ -481,12 +481,15 @@ class Server {
 
   // --- what many tests do ---
 
-  // The action as its agent sees it, once `wanted` holds (a status, or a function of the action).
+  // The action as its agent sees it, once `wanted` holds (a status, or a function of the action); fails
+  // as soon as it has ended with another status.
   async settled(id, wanted, agent = this.agent) {
     const holds = typeof wanted === 'function' ? wanted : (a) => a.status === wanted;
     let last;
     await until(async () => {
       last = expect(await agent.get(`/v1/actions/${id}`), 200).body;
+      if (typeof wanted === 'string' && last.ended_at !== null)
+        assert.equal(last.status, wanted, `${id} has ended: ${JSON.stringify(last)}`);
       return holds(last);
     }, () => `${id} to be ${typeof wanted === 'function' ? 'as wanted' : wanted}; it is ${JSON.stringify(last)}`);
     return last;

@@ -138,19 +138,24 @@ test('after 24 hours in vain it stops; a person sends it again', async () => {
 
 test('a redirect is not followed', async () => {
   const other = await startReceiver(204);
-  const redirecting = http.createServer((req, res) => res.writeHead(302, { Location: `${other.url}/stolen` }).end());
-  await new Promise((resolve) => redirecting.listen(0, '127.0.0.1', resolve));
   let asked = 0;
-  redirecting.on('request', () => { asked += 1; });
-  const url = `http://127.0.0.1:${redirecting.address().port}/`;
-  const { client } = await s.addAgent('redirected', { resumeUrls: [url] });
-  expect(await client.propose({ ...listContacts(), resume: [{ type: 'webhook', url: `${url}x` }] }), 200);
-  await until(() => asked > 0, 'the webhook');
-  await sleep(300);
-  assert.equal(other.got.length, 0);
-  redirecting.close();
-  redirecting.closeAllConnections();
-  await other.stop();
+  const redirecting = http.createServer((req, res) => {
+    asked += 1;
+    res.writeHead(302, { Location: `${other.url}/stolen` }).end();
+  });
+  await new Promise((resolve) => redirecting.listen(0, '127.0.0.1', resolve));
+  try {
+    const url = `http://127.0.0.1:${redirecting.address().port}/`;
+    const { client } = await s.addAgent('redirected', { resumeUrls: [url] });
+    expect(await client.propose({ ...listContacts(), resume: [{ type: 'webhook', url: `${url}x` }] }), 200);
+    await until(() => asked > 0, 'the webhook');
+    await sleep(300);
+    assert.equal(other.got.length, 0);
+  } finally {
+    redirecting.close();
+    redirecting.closeAllConnections();
+    await other.stop();
+  }
 });
 
 // --- where to ---------------------------------------------------------------------------------------
