@@ -126,7 +126,7 @@ static int result_json(struct vault *vault, const struct action *a, json_t **ret
     struct buf body;
     json_t *v = NULL;
     buf_init(&body, 0);
-    int r = action_result_raw(vault, a, &v, &body);
+    int r = action_result(vault, a, &v, &body);
     if (r == ERR_OK && body.n > VIEW_BODY_MAX) {
         int bad = json_object_set_new(v, "body_omitted", json_true());
         bad |= json_object_set_new(v, "body_bytes", json_integer((json_int_t)body.n));

@@ -111,8 +111,3 @@ bool arena_overflowed(const struct arena *a)
 {
     return a->overflowed;
 }
-
-size_t arena_used(const struct arena *a)
-{
-    return a->used;
-}

@@ -17,6 +17,5 @@ struct str arena_str(struct arena *a, struct str s); /* a copy with NUL behind i
 char *arena_cstr(struct arena *a, struct str s);     /* the same; "" on overflow */
 char *arena_printf(struct arena *a, const char *fmt, ...) CS_PRINTF(2, 3);
 bool arena_overflowed(const struct arena *a);
-size_t arena_used(const struct arena *a);
 
 #endif

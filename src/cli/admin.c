@@ -41,8 +41,7 @@ static const char *text_of(const json_t *o, const char *name)
     return s != NULL ? s : "";
 }
 
-/* --- people
- * ------------------------------------------------------------------------------------------- */
+/* --- people ---------------------------------------------------------------------------------- */
 
 int cmd_person_add(int argc, char **argv)
 {
@@ -147,8 +146,7 @@ int cmd_token_add(int argc, char **argv)
     return on_person(argc, argv, "tokens", "token");
 }
 
-/* --- agents
- * --------------------------------------------------------------------------------------------- */
+/* --- agents ---------------------------------------------------------------------------------- */
 
 int cmd_agent_add(int argc, char **argv)
 {
@@ -194,8 +192,7 @@ int cmd_agent_list(int argc, char **argv)
     return list(argc, argv, "/v1/agents", print_agent);
 }
 
-/* --- connections
- * ------------------------------------------------------------------------------------------ */
+/* --- connections ----------------------------------------------------------------------------- */
 
 static int read_secrets(const char *path, json_t **ret)
 {
@@ -268,9 +265,7 @@ int cmd_workspace_add(int argc, char **argv)
     return r;
 }
 
-/* --- audit
- * --------------------------------------------------------------------------------------------------
- */
+/* --- audit ----------------------------------------------------------------------------------- */
 
 int cmd_audit_export(int argc, char **argv)
 {
@@ -314,9 +309,7 @@ int cmd_audit_verify(int argc, char **argv)
     return r;
 }
 
-/* --- classify
- * -----------------------------------------------------------------------------------------------
- */
+/* --- classify -------------------------------------------------------------------------------- */
 
 int cmd_classify(int argc, char **argv)
 {

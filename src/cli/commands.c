@@ -12,8 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* --- init
- * ------------------------------------------------------------------------------------------ */
+/* --- init ------------------------------------------------------------------------------------ */
 
 static int make_dir(const char *dir, const char *name, mode_t mode)
 {
@@ -96,8 +95,7 @@ int cmd_init(int argc, char **argv)
     return 0;
 }
 
-/* --- check
- * ------------------------------------------------------------------------------------------ */
+/* --- check ----------------------------------------------------------------------------------- */
 
 static int check_all(const char *path)
 {
@@ -138,8 +136,7 @@ int cmd_check(int argc, char **argv)
     return check_all(args.config);
 }
 
-/* --- serve and its children
- * -------------------------------------------------------------------------- */
+/* --- serve and its children ------------------------------------------------------------------ */
 
 static enum log_level level_of(const struct config *cfg)
 {
@@ -201,8 +198,7 @@ int role_keeper(int argc, char **argv)
     return run_role(argc, argv, "keeper", false);
 }
 
-/* --- demo
- * --------------------------------------------------------------------------------------------- */
+/* --- demo ------------------------------------------------------------------------------------ */
 
 /* demo/demo.mjs: in the source tree (build/X/countersign -> demo/), or installed. */
 static bool find_demo(char *out, size_t size, char *bin, size_t bin_size)

@@ -39,8 +39,7 @@ struct client {
     bool awake;
 };
 
-/* --- one request
- * ---------------------------------------------------------------------------------- */
+/* --- one request ----------------------------------------------------------------------------- */
 static int read_all(int fd, struct buf *in)
 {
     char block[4096];
@@ -182,8 +181,7 @@ static void serve(struct client *k)
     buf_wipe(&in); /* may hold a password or a connection's secrets */
 }
 
-/* --- clients
- * -------------------------------------------------------------------------------------- */
+/* --- clients --------------------------------------------------------------------------------- */
 static void *client_run(void *arg)
 {
     struct client *k = arg;
@@ -273,8 +271,7 @@ static void *accept_run(void *arg)
     }
 }
 
-/* --- the socket
- * ------------------------------------------------------------------------------------ */
+/* --- the socket ------------------------------------------------------------------------------ */
 static const struct sockaddr *generic(const struct sockaddr_un *u)
 {
     return (const struct sockaddr *)u;

@@ -95,8 +95,7 @@ static void write_event(struct buf *out, int64_t seq, struct str data)
     buf_c(out, "\n\n");
 }
 
-/* --- streams, under the lock
- * ----------------------------------------------------------------------- */
+/* --- streams, under the lock ----------------------------------------------------------------- */
 static struct event_stream **bucket_of(struct events *e, const struct key *k)
 {
     uint64_t h = k->person ? 0x9e3779b97f4a7c15u : 14695981039346656037u;
@@ -156,8 +155,7 @@ static bool watched(struct events *e, const struct key *k)
     return false;
 }
 
-/* --- reading, on the HTTP library's threads
- * -------------------------------------------------------- */
+/* --- reading, on the HTTP library's threads -------------------------------------------------- */
 static ssize_t copy_out(struct event_stream *s, char *to, size_t max)
 {
     size_t done = 0;
@@ -205,8 +203,7 @@ static void events_close(struct body *b)
     free(s);
 }
 
-/* --- opening
- * --------------------------------------------------------------------------------------- */
+/* --- opening --------------------------------------------------------------------------------- */
 struct backlog {
     struct buf text;
     int64_t told;
@@ -298,8 +295,7 @@ int events_open(struct events *e, const struct call *c, struct body **ret)
     return 0;
 }
 
-/* --- changes
- * --------------------------------------------------------------------------------------- */
+/* --- changes --------------------------------------------------------------------------------- */
 static bool keys_of(const struct pending *p, struct key key[2])
 {
     key[0] = (struct key){.person = false};
@@ -437,8 +433,7 @@ static void render_run(struct job *j)
         workers_put(e->workers, &e->job); /* at the end of the queue: others have their turn */
 }
 
-/* --- the beat
- * -------------------------------------------------------------------------------------- */
+/* --- the beat -------------------------------------------------------------------------------- */
 static bool still_known(const struct roster *r, const struct event_stream *s)
 {
     const struct agent *a = s->key.person ? NULL : roster_agent(r, str_c(s->who));
@@ -488,8 +483,7 @@ static void *beat_run(void *arg)
     return NULL;
 }
 
-/* --- the whole
- * ------------------------------------------------------------------------------------- */
+/* --- the whole ------------------------------------------------------------------------------- */
 int events_new(struct app *app, struct workers *workers, struct events **ret)
 {
     struct events *e = calloc(1, sizeof *e);

@@ -195,8 +195,7 @@ static void wake_call(void *arg, void *parked, bool timed_out)
     c->woken(c);
 }
 
-/* --- receiving, on the library's threads
- * ---------------------------------------------------------- */
+/* --- receiving, on the library's threads ----------------------------------------------------- */
 static void refuse(struct visit *q, int err, const char *detail)
 {
     struct fail f = {.position = -1};
@@ -358,8 +357,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     return ret;
 }
 
-/* --- connections and requests come and go
- * ---------------------------------------------------------- */
+/* --- connections and requests come and go ---------------------------------------------------- */
 static struct link *link_of(struct MHD_Connection *conn)
 {
     const union MHD_ConnectionInfo *i =
@@ -449,8 +447,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **context
         *context = k;
 }
 
-/* --- /metrics
- * -------------------------------------------------------------------------------------- */
+/* --- /metrics -------------------------------------------------------------------------------- */
 static enum MHD_Result on_metrics(void *cls, struct MHD_Connection *conn, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *n, void **con_cls)
@@ -500,8 +497,7 @@ static int start_metrics(struct server *s, struct fail *f)
     return s->metrics ? 0 : fail_set(f, ERR_IO, "the metrics server did not start");
 }
 
-/* --- start and stop
- * -------------------------------------------------------------------------------- */
+/* --- start and stop -------------------------------------------------------------------------- */
 static int start_parts(struct server *s)
 {
     const struct config *cfg = s->app->cfg;

@@ -92,8 +92,7 @@ int recover(struct life *l, struct fail *f)
     return r;
 }
 
-/* --- what was approved and not sent, or blocked
- * ---------------------------------------------------------- */
+/* --- what was approved and not sent, or blocked ---------------------------------------------- */
 
 struct sweep {
     enum store_query query;

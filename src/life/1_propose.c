@@ -250,8 +250,7 @@ static int start_read(struct life *l, struct propose *w, struct proposed *ret)
     return 0;
 }
 
-/* --- the whole
- * ------------------------------------------------------------------------------------ */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 static int write_and_send(struct life *l, struct propose *w, struct proposed *ret)
 {

@@ -25,6 +25,24 @@ static void ask_policy(struct judged *j, const struct agent *agent, const struct
     policy_verdict(j->rules->policy, &facts, &j->verdict);
 }
 
+/* Nobody could let it go on: said where the tier is explained, so that somebody sees to it. */
+static int note_impossible(struct judged *j, const struct roster *r, const struct agent *agent)
+{
+    struct verdict *v = &j->verdict;
+    if (v->decision != DECISION_HOLD || quorum_possible(v->quorum, r, agent))
+        return 0;
+    json_t *reasons = json_copy(v->reasons); /* its items are shared with the policy */
+    json_t *note = json_pack("{s:s, s:s, s:s}", "rule", "roster", "effect", "cannot be approved",
+                             "text", "the people there are now cannot meet this quorum");
+    if (reasons == NULL || json_array_append_new(reasons, note) != 0) {
+        json_decref(reasons);
+        return ERR_NOMEM;
+    }
+    json_decref(v->reasons);
+    v->reasons = reasons;
+    return 0;
+}
+
 int judge(struct life *l, const struct proposal *p, struct judged *ret, struct fail *f)
 {
     struct judged j = {.rules = life_rules(l)};
@@ -45,6 +63,11 @@ int judge(struct life *l, const struct proposal *p, struct judged *ret, struct f
         return r;
     }
     ask_policy(&j, p->agent, p->connection);
+    r = note_impossible(&j, p->roster, p->agent);
+    if (r != 0) {
+        judged_free(&j);
+        return r;
+    }
     *ret = j;
     return 0;
 }

@@ -92,20 +92,7 @@ int hold_bind(struct store_tx *tx, struct life *l, struct action *a, struct aren
     a->evidence = str_c(evidence_text(j->verdict.evidence));
     a->policy_digest = arena_str(ar, str_c(policy_digest(j->rules->policy)));
     a->given = 0;
-    struct binding b = {
-        .action = a->id,
-        .workspace = a->workspace,
-        .agent = a->agent,
-        .connection = a->connection,
-        .revision = a->revision,
-        .tier = a->tier,
-        .quorum = a->quorum,
-        .evidence = a->evidence,
-        .payload_hash = a->payload_hash,
-        .decide_by = a->decide_by,
-        .execute_by = a->execute_by,
-        .nonce = a->nonce,
-    };
+    struct binding b = action_binding(a);
     r = binding_hash(&b, hash);
     a->binding = str_c(hash);
     return r;

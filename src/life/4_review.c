@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- which votes count
- * ---------------------------------------------------------------------------- */
+/* --- which votes count ----------------------------------------------------------------------- */
 
 static bool mac_right(struct life *l, const struct action *a, const struct action_vote *v)
 {
@@ -76,8 +75,7 @@ void life_count(struct life *l, const struct roster *r, const struct action *a,
     json_decref(quorum);
 }
 
-/* --- who may, and when
- * ------------------------------------------------------------------------------ */
+/* --- who may, and when ----------------------------------------------------------------------- */
 
 int life_may_vote(struct life *l, const struct roster *r, const struct action *a,
                   const struct person *p, enum vote_decision decision, struct fail *f)
@@ -131,8 +129,7 @@ static int refuse_decided(const struct roster *r, const struct action *a,
                     who[0] != '\0' ? ", decided by " : "", who);
 }
 
-/* --- casting
- * ---------------------------------------------------------------------------------------- */
+/* --- casting --------------------------------------------------------------------------------- */
 
 struct cast {
     struct work work; /* first */
@@ -338,8 +335,7 @@ int life_vote(struct life *l, const struct ballot *b, struct fail *f)
     return r;
 }
 
-/* --- settling an unknown outcome
- * --------------------------------------------------------------------- */
+/* --- settling an unknown outcome ------------------------------------------------------------- */
 
 struct settle {
     struct work work; /* first */

@@ -32,8 +32,7 @@ int send_row(struct store_tx *tx, struct life *l, const struct action *a, struct
                       V_INT(life_now(l)));
 }
 
-/* --- the order
- * --------------------------------------------------------------------------------------- */
+/* --- the order ------------------------------------------------------------------------------- */
 
 struct credential {
     struct str workspace, connection;
@@ -100,18 +99,7 @@ static int make_order(struct life *l, struct arena *ar, const struct action *a, 
         r = store_read(l->o.store, read_credential, &ret->credential);
     }
     ret->o = (struct exec_order){
-        .about = {.action = a->id,
-                  .workspace = a->workspace,
-                  .agent = a->agent,
-                  .connection = a->connection,
-                  .revision = a->revision,
-                  .tier = a->tier,
-                  .quorum = a->quorum,
-                  .evidence = a->evidence,
-                  .payload_hash = a->payload_hash,
-                  .decide_by = a->decide_by,
-                  .execute_by = a->execute_by,
-                  .nonce = a->nonce},
+        .about = action_binding(a),
         .attempt = a->attempt,
         .request = request,
         .credential = buf_view(&ret->credential.box),
@@ -140,8 +128,7 @@ int hand_over(struct life *l, struct arena *ar, const struct action *a, struct s
     return r;
 }
 
-/* --- from approved to sending
- * -------------------------------------------------------------------------- */
+/* --- from approved to sending ---------------------------------------------------------------- */
 
 struct execute {
     struct work work; /* first */

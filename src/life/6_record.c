@@ -33,8 +33,7 @@ struct record {
     bool gone; /* nothing to record: not sending, or another attempt */
 };
 
-/* --- fate
- * ------------------------------------------------------------------------------------------- */
+/* --- fate ------------------------------------------------------------------------------------ */
 
 #define AGAIN_MAX 5 /* attempts of one idempotent call before a person is asked */
 
@@ -137,8 +136,7 @@ static const char *error_code_for(const struct record *rec, enum fate fate)
     return r->kind == RESULT_UNKNOWN && fate != FATE_FAILED ? "reply_lost" : "upstream_unreachable";
 }
 
-/* --- the result as it is stored
- * ------------------------------------------------------------------------ */
+/* --- the result as it is stored -------------------------------------------------------------- */
 
 /* [[name, value]] into an object; a name that came twice is joined as RFC 9110 5.3 allows. */
 static json_t *header_object(const json_t *pairs)
@@ -217,8 +215,7 @@ static int end_send_row(struct store_tx *tx, const struct record *rec, enum fate
                       V_OPT(str_c(rec->r->answer.provider_request_id)));
 }
 
-/* --- an action that has a row
- * ----------------------------------------------------------------------------- */
+/* --- an action that has a row ---------------------------------------------------------------- */
 
 static int64_t delay_after(int64_t attempt, int64_t least, int64_t most)
 {
@@ -326,8 +323,7 @@ static int write_record(struct store_tx *tx, void *arg)
     return r == 0 ? apply(tx, rec, fate, &how) : r;
 }
 
-/* --- a read that is written down once
- * ------------------------------------------------------------------------ */
+/* --- a read that is written down once -------------------------------------------------------- */
 
 static int write_read(struct store_tx *tx, void *arg)
 {
@@ -370,9 +366,7 @@ static int seal_read(struct life *l, struct record *rec)
     return r;
 }
 
-/* --- the whole
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 /* The waiting request gets the very result: after the commit and before it is woken. */
 static void give_to_flight(struct work *w)

@@ -11,8 +11,7 @@
 
 static const char *const event_name[] = {"pending", "blocked", "ended"};
 
-/* --- targets
- * ----------------------------------------------------------------------------------------- */
+/* --- targets --------------------------------------------------------------------------------- */
 
 static int check_events(const json_t *events, struct fail *f)
 {
@@ -184,8 +183,7 @@ int resume_add(struct store_tx *tx, struct life *l, struct arena *ar, struct str
     return 0;
 }
 
-/* --- delivering
- * ----------------------------------------------------------------------------------------- */
+/* --- delivering ------------------------------------------------------------------------------ */
 
 struct deliver {
     struct work work; /* first */
@@ -348,8 +346,7 @@ void life_delivered(struct life *l, const struct delivered *o)
     free(d);
 }
 
-/* --- again, by hand
- * ------------------------------------------------------------------------------------- */
+/* --- again, by hand -------------------------------------------------------------------------- */
 
 struct redeliver {
     struct str workspace, action;

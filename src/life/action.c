@@ -320,8 +320,23 @@ int action_extra(struct vault *v, const struct action *act, json_t **ret)
     return unseal_json(v, act, "extra", act->sealed_extra, ret);
 }
 
-/* --- results
- * -------------------------------------------------------------------------------------- */
+struct binding action_binding(const struct action *a)
+{
+    return (struct binding){.action = a->id,
+                            .workspace = a->workspace,
+                            .agent = a->agent,
+                            .connection = a->connection,
+                            .revision = a->revision,
+                            .tier = a->tier,
+                            .quorum = a->quorum,
+                            .evidence = a->evidence,
+                            .payload_hash = a->payload_hash,
+                            .decide_by = a->decide_by,
+                            .execute_by = a->execute_by,
+                            .nonce = a->nonce};
+}
+
+/* --- results --------------------------------------------------------------------------------- */
 
 int result_pack(const json_t *meta, struct str body, struct buf *ret)
 {
@@ -353,8 +368,8 @@ static int unpack(struct str packed, json_t **ret_meta, struct str *ret_body)
     return *ret_meta != NULL ? 0 : ERR_SEAL;
 }
 
-int action_result_raw(struct vault *v, const struct action *act, json_t **ret_meta,
-                      struct buf *ret_body)
+int action_result(struct vault *v, const struct action *act, json_t **ret_meta,
+                  struct buf *ret_body)
 {
     struct buf packed;
     buf_init(&packed, 0);
@@ -397,20 +412,4 @@ int result_body_into(json_t *o, struct str body)
     bool text = utf8_valid(body) && memchr(body.p, '\0', body.n) == NULL;
     v = text ? json_stringn_nocheck(body.p, body.n) : base64_of(body);
     return json_object_set_new(o, text ? "text" : "base64", v) == 0 ? 0 : ERR_NOMEM;
-}
-
-int action_result(struct vault *v, const struct action *act, json_t **ret)
-{
-    struct buf body;
-    buf_init(&body, 0);
-    json_t *meta = NULL;
-    int r = action_result_raw(v, act, &meta, &body);
-    if (r == 0 && !json_is_true(json_object_get(meta, "body_omitted")))
-        r = result_body_into(meta, buf_view(&body));
-    if (r == 0)
-        *ret = meta;
-    else
-        json_decref(meta);
-    buf_wipe(&body);
-    return r;
 }

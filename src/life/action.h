@@ -85,14 +85,17 @@ struct action_vote {
 CS_CHECK int action_votes(struct store_tx *tx, struct arena *a, const struct action *act,
                           struct action_vote *ret, size_t max, size_t *ret_n);
 
-/* Opens sealed columns. extra: {"note":...,"state":...}; result: {"status","headers","body"|"text"|
- * "base64"|"body_omitted","body_bytes"}. ERR_NOT_FOUND where the column is empty. */
+/* What an approval of it is about. */
+struct binding action_binding(const struct action *a);
+
+/* Opens sealed columns. extra: {"note":...,"state":...}. ERR_NOT_FOUND where the column is empty.
+ */
 CS_CHECK int action_request(struct vault *v, const struct action *act, struct buf *ret);
 CS_CHECK int action_extra(struct vault *v, const struct action *act, json_t **ret);
-CS_CHECK int action_result(struct vault *v, const struct action *act, json_t **ret);
-/* The same with the body's very bytes: meta is {"status","headers","body_omitted","body_bytes"}. */
-CS_CHECK int action_result_raw(struct vault *v, const struct action *act, json_t **ret_meta,
-                               struct buf *ret_body);
+/* The provider's answer: meta is {"status","headers","body_omitted","body_bytes"}, the body its
+ * very bytes. */
+CS_CHECK int action_result(struct vault *v, const struct action *act, json_t **ret_meta,
+                           struct buf *ret_body);
 /* The sealed column's clear form: u32 length of the meta text (big-endian), meta text, body bytes.
  */
 CS_CHECK int result_pack(const json_t *meta, struct str body, struct buf *ret);

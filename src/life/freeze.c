@@ -103,8 +103,7 @@ bool life_frozen(struct life *l, struct str workspace, struct str agent, struct 
     return frozen;
 }
 
-/* --- setting and releasing
- * ---------------------------------------------------------------------------- */
+/* --- setting and releasing ------------------------------------------------------------------- */
 
 struct change {
     struct life *l;
@@ -217,8 +216,7 @@ int life_unfreeze(struct life *l, const struct person *p, struct str workspace, 
     return r;
 }
 
-/* --- sessions
- * ------------------------------------------------------------------------------------------ */
+/* --- sessions -------------------------------------------------------------------------------- */
 
 struct revoked {
     struct str workspace, session;

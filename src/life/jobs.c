@@ -60,8 +60,7 @@ static int read_due(struct store_tx *tx, void *arg)
     return r == ERR_DONE ? 0 : r;
 }
 
-/* --- deadlines
- * ------------------------------------------------------------------------------------ */
+/* --- deadlines ------------------------------------------------------------------------------- */
 
 static bool deadline_of(const struct action *a, int64_t *ret_at, enum life_event *ret)
 {
@@ -110,8 +109,7 @@ static int expire_batch(struct store_tx *tx, void *arg)
     return 0;
 }
 
-/* --- the others
- * -------------------------------------------------------------------------------------- */
+/* --- the others ------------------------------------------------------------------------------ */
 
 static int drop_one(struct store_tx *tx, void *arg)
 {
@@ -154,8 +152,7 @@ static int prune(struct store_tx *tx, void *arg)
     return r == 0 ? STORE_EXEC(tx, Q_REMEMBER_PRUNE, NULL, V_INT(before)) : r;
 }
 
-/* --- the thread
- * ---------------------------------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------ */
 
 /* True: there may be more that is due. */
 static bool look(struct life *l, struct batch *b)

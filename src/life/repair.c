@@ -122,8 +122,7 @@ void repair_start(struct life *l, struct str workspace, struct str id)
     free(p);
 }
 
-/* --- the answer
- * ------------------------------------------------------------------------------------- */
+/* --- the answer ------------------------------------------------------------------------------ */
 
 static int write_link(struct store_tx *tx, void *arg)
 {

@@ -102,7 +102,7 @@ static int pass_stored(struct app *app, struct exchange *x, const struct action 
 {
     json_t *meta = NULL;
     buf_clear(&x->out);
-    int r = action_result_raw(life_vault(app->life), a, &meta, &x->out);
+    int r = action_result(life_vault(app->life), a, &meta, &x->out);
     int status = (int)json_integer_value(json_object_get(meta, "status"));
     if (r == ERR_OK && (status < 100 || status > 599))
         r = ERR_NOT_FOUND;

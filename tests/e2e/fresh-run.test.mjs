@@ -208,7 +208,7 @@ test('the sub-commands work without serve, and leave nothing running', async () 
   assert.ok((await cli('person', 'list')).stdout.includes('eve@example.com'));
   assert.equal((await cli('audit', 'verify')).code, 0);
   await until(() => !fs.existsSync(path.join(s.dir, 'data', 'admin.sock')) || fs.readdirSync('/proc').filter((n) => /^\d+$/.test(n))
-    .every((n) => { try { return !fs.readFileSync(`/proc/${n}/cmdline`, 'utf8').includes(s.configFile); } catch { return true; } }), 'the helpers to end');
+    .every((n) => { try { return !fs.readFileSync(`/proc/${n}/cmdline`, 'utf8').includes(s.configFile); } catch { return true; } }), 'what it had started to end');
   await s.serve();
   const events = (await cli('audit', 'export')).stdout.trim().split('\n');
   assert.equal(JSON.parse(events.at(-1)).seq, events.length);

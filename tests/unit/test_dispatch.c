@@ -896,8 +896,7 @@ static void test_last_words(void **state)
     buf_free(&out);
 }
 
-/* --- waiting
- * -------------------------------------------------------------------------------------- */
+/* --- waiting --------------------------------------------------------------------------------- */
 static int then_runs;
 
 static int then(struct app *a, struct exchange *x, struct fail *f)

@@ -89,8 +89,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- bringing an action into a state by the table's own moves
- * ------------------------------------- */
+/* --- bringing an action into a state by the table's own moves -------------------------------- */
 
 struct step {
     struct work work; /* first */
@@ -207,8 +206,7 @@ static int64_t events(struct world *w)
     return c.events;
 }
 
-/* --- the tests
- * -------------------------------------------------------------------------------------- */
+/* --- the tests ------------------------------------------------------------------------------- */
 
 static void what_is_not_in_the_table_is_refused(void **state)
 {
