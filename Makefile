@@ -56,6 +56,7 @@ test: deps-test ## everything: unit, scenario, end-to-end, attack, crash; under 
 	@tests/run.sh
 
 check: deps-check ## format, lint, cppcheck, clang build, fuzzing for 60 s each, then all tests
+	@find src sandbox tests tools bench -name '*.[ch]' | xargs clang-format --dry-run -Werror
 	@tools/lint.py
 	@$(MAKE) -j$(JOBS) CC=clang build
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,portability \
@@ -126,10 +127,10 @@ $(B)/unit/%: tests/unit/%.c $(B)/libcountersign.a
 	@mkdir -p $(@D); echo "  TEST  $@"; $(CC) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(B)/libcountersign.a $(LIBS) -lcmocka
 
 build/tools/%: tools/%.c $(B)/libcountersign.a
-	@mkdir -p $(@D); $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcountersign.a $(LIBS)
+	@mkdir -p $(@D); $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(B)/libcountersign.a $(LIBS)
 
-build/bench/%: bench/%.c $(B)/libcountersign.a
-	@mkdir -p $(@D); $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcountersign.a $(LIBS)
+build/bench/%: bench/%.c $(wildcard bench/*.h) $(B)/libcountersign.a
+	@mkdir -p $(@D); $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(B)/libcountersign.a $(LIBS)
 
 # Fuzz targets compile the sources themselves, so that libFuzzer sees the coverage.
 FUZZ_FLAGS := -std=c17 -D_GNU_SOURCE -Isrc -O1 -g -fsanitize=fuzzer-no-link,address,undefined \

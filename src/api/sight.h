@@ -12,7 +12,7 @@ struct sight {
     struct action act;
     struct action_vote *vote;
     size_t n_votes;
-    json_t *events; /* stored audit events of the action, oldest first; NULL unless asked for */
+    json_t *events;     /* stored audit events of the action, oldest first; NULL unless asked for */
     json_t *deliveries; /* webhooks of the action and how far each has come */
     struct roster *roster; /* the one in force now, not the one when the exchange began */
     struct rules *rules;   /* likewise */

@@ -1,8 +1,9 @@
 /* Strict JSON over jansson. Our own scan goes first, because jansson allows depth 2048, drops the
  * spelling of numbers and says little about where. Refused: anything outside RFC 8259, invalid
  * UTF-8, lone surrogates, NUL (raw or escaped), duplicate keys, depth over JSON_DEPTH, integers
- * beyond +-(2^53-1) however spelt (1e16 too: what is accepted has a canonical form that is accepted),
- * numbers that overflow a double or are nonzero and become 0, a byte order mark, trailing bytes. */
+ * beyond +-(2^53-1) however spelt (1e16 too: what is accepted has a canonical form that is
+ * accepted), numbers that overflow a double or are nonzero and become 0, a byte order mark,
+ * trailing bytes. */
 #ifndef CS_BASE_JSON_H
 #define CS_BASE_JSON_H
 

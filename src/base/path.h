@@ -13,10 +13,9 @@
  * slash, which is kept), "." and ".." segments, any percent-encoding of '.', '/', '\\', '%', NUL or
  * control bytes, "%2f" (allowed when slash_ok: the template decides later where), backslash, ';'
  * parameters, '#', bytes outside printable ASCII, malformed percent escapes, double encoding,
- * characters that RFC 3986 does not allow in a path (programs differ in escaping them), escapes that
- * are not UTF-8.
- * Escapes of unreserved characters are decoded, other escapes get upper-case hex.
- * Idempotent: normalising a result changes nothing. */
+ * characters that RFC 3986 does not allow in a path (programs differ in escaping them), escapes
+ * that are not UTF-8. Escapes of unreserved characters are decoded, other escapes get upper-case
+ * hex. Idempotent: normalising a result changes nothing. */
 CS_CHECK int path_normal(struct str raw, bool slash_ok, struct buf *out, struct fail *f);
 
 /* Query string (without '?') into a JSON array of [name, value] pairs in the order given, decoded

@@ -282,7 +282,8 @@ static void test_error_body(void **state)
                            "\"error_type\":\"APPROVAL_REQUIRED\",\"request_id\":\"act_1\"}");
     buf_clear(&out);
     assert_int_equal(connector_error_body(s->crm, "X", "m", "act_2", &out), ERR_OK);
-    assert_string_equal(out.p, "{\"error\":{\"code\":\"X\",\"message\":\"m\"},\"action\":\"act_2\"}");
+    assert_string_equal(out.p,
+                        "{\"error\":{\"code\":\"X\",\"message\":\"m\"},\"action\":\"act_2\"}");
     buf_free(&out);
 }
 
