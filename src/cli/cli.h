@@ -8,9 +8,8 @@
 
 #define EXIT_REFUSED 1
 #define EXIT_USAGE 2
-#define EXIT_MISCONFIGURED                                                 \
-    78 /* a child's: starting it again would not help (sysexits EX_CONFIG) \
-        */
+/* A child's: starting it again would not help (sysexits EX_CONFIG). */
+#define EXIT_MISCONFIGURED 78
 
 /* Options as a table; positional arguments are what is left. */
 struct option_row {
