@@ -146,9 +146,9 @@ function useSpokenStatus(action) {
   const last = useRef(null);
   useEffect(() => {
     if (!action) return;
-    if (last.current && last.current !== action.status) announce(`Now: ${statusWords(action.status)}.`);
-    last.current = action.status;
-  }, [action?.status]);
+    if (last.current?.id === action.id && last.current.status !== action.status) announce(`Now: ${statusWords(action.status)}.`);
+    last.current = { id: action.id, status: action.status };
+  }, [action?.id, action?.status]);
 }
 
 function Aside({ action, guard, onDone, refused }) {
@@ -172,7 +172,8 @@ function NextUp({ action }) {
 
 export function Action() {
   const { id } = useCell(route);
-  const { data: action, problem, reload, replace } = useLoad(() => get(`/v1/actions/${encodeURIComponent(id)}`), [id]);
+  const { data, problem, reload, replace } = useLoad(() => get(`/v1/actions/${encodeURIComponent(id)}`), [id]);
+  const action = data?.id === id ? data : null; // never another action's words under this address
   const [refused, setRefused] = useState(null);
   const again = useMemo(() => calm(reload, 500), [reload]);
   useLive((news) => { if (news.kind === 'refresh' || news.id === id) again(); }, [again, id]);
@@ -180,6 +181,7 @@ export function Action() {
   useDeadline(action, reload);
   useSpokenStatus(action);
   const onDone = (after, why) => {
+    if (route.value.id !== id) return; // the answer to a vote came after its person had gone on to another
     setRefused(why && OVERTAKEN.includes(why.code) ? why : null);
     if (after?.request) replace(after);
     else reload();

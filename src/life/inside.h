@@ -134,6 +134,7 @@ struct life {
     _Atomic int64_t high;          /* highest time seen */
     int64_t high_stored;           /* writer thread's own */
     _Atomic bool ready, stopping, lost;
+    _Atomic bool knows_people; /* a roster has been loaded: nothing is recorded before */
     struct flights flights;
     struct recorder *recorder;
     struct jobs *jobs;

@@ -304,6 +304,7 @@ static void swap_roster(struct life *l, struct roster *fresh)
     pthread_mutex_lock(&l->lock);
     struct roster *old = l->roster;
     l->roster = fresh;
+    l->knows_people = true;
     pthread_mutex_unlock(&l->lock);
     roster_unref(old);
 }

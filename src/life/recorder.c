@@ -104,9 +104,12 @@ static void take_head(struct life *l, struct item *it)
     flight_unref(fl);
 }
 
-/* False: not now, try again. */
+/* False: not now, try again. keeper may report what a gate before us began as soon as it is bound,
+ * and that is before the roster is there. */
 static bool work_on(struct life *l, struct item *it)
 {
+    if (!l->knows_people)
+        return false;
     switch (it->kind) {
     case ITEM_HEAD:
         take_head(l, it);
