@@ -186,6 +186,7 @@ test('the agent\'s note alters nothing outside its box, whatever it says and how
     const a = await held({ ...sendEmail(), body, note, idempotency_key: unique('note') });
     await alice.read(a);
     assert.equal(await around(), plain, `note ${i}`);
+    await alice.page.waitForSelector('.note');
     const box = await alice.page.evaluate(() => {
       const element = document.querySelector('.note');
       const edge = (e) => { const { left, right, top, bottom } = e.getBoundingClientRect(); return { left, right, top, bottom }; };
